@@ -1,0 +1,69 @@
+"""The topics: who owns them, what they carry, how they are keyed and kept.
+
+Every topic is keyed by member id and has the same number of partitions, so that one member's facts
+keep their order on each.
+"""
+
+from dataclasses import dataclass
+
+from contracts import events, members, points
+
+PARTITIONS = 24
+DEAD_LETTER_SUFFIX = ".dead"
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic. ``stream_kinds`` are the streams the relay publishes on it."""
+
+    name: str
+    owner: str
+    carries: tuple[type, ...]
+    stream_kinds: tuple[str, ...]
+    compacted: bool = False
+    partitions: int = PARTITIONS
+
+    @property
+    def dead(self) -> str:
+        """The topic that takes what could not be handled."""
+        return self.name + DEAD_LETTER_SUFFIX
+
+
+ACTIVITIES = Topic(
+    name="events.activities.v1",
+    owner="events",
+    carries=(events.ActivityRecorded, events.ReturnMatched),
+    stream_kinds=("activity",),
+)
+REWARDS = Topic(
+    name="events.rewards.v1",
+    owner="events",
+    carries=(events.RewardGranted, events.RewardWithheld, events.RewardReturned),
+    stream_kinds=("decision",),
+)
+ENTRIES = Topic(
+    name="points.entries.v1",
+    owner="points",
+    carries=(points.PointsPosted,),
+    stream_kinds=("account",),
+)
+MEMBER_FACTS = Topic(
+    name="members.facts.v1",
+    owner="members",
+    carries=(
+        members.MemberEnrolled,
+        members.MemberFileChanged,
+        members.TierChanged,
+        members.StageChanged,
+    ),
+    stream_kinds=("member", "relationship"),
+)
+CARDS = Topic(
+    name="members.cards.v1",
+    owner="members",
+    carries=(members.MemberCard,),
+    stream_kinds=("card",),
+    compacted=True,
+)
+ALL_TOPICS = (ACTIVITIES, REWARDS, ENTRIES, MEMBER_FACTS, CARDS)
+FACT_TYPES: dict[str, type] = {t.__name__: t for topic in ALL_TOPICS for t in topic.carries}
