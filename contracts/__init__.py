@@ -1,1 +1,1 @@
-"""What crosses a process boundary: the envelope, the facts of each owner, the topics they travel on."""
+"""What crosses a process boundary: the envelope, the facts of each owner, their topics."""

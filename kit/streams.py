@@ -1,0 +1,390 @@
+"""Deciding on streams: load the head, decide, append, and decide again when somebody was faster.
+
+A *fold* says what a stream's facts add up to (its state). A *decide* function is pure: from a state
+and a command it makes new facts, or refuses with a ServiceError. Everything else is here, once, for
+every service: heads are cached, read from a snapshot and caught up from the journal; a batch of
+commands becomes one sorted bulk append; a lost race re-runs that stream only; a retry finds the
+first result even where deciding again would refuse.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from contracts.envelope import Fact
+from kit.clock import Clock
+from kit.errors import ServiceError
+from kit.journal.port import Appended, Draft, Journal
+from kit.views.port import Collection, Document, IndexValue, Views
+
+S = TypeVar("S")
+C = TypeVar("C")
+ATTEMPTS = 20
+
+
+class Fold(Protocol[S]):
+    """What a stream's facts add up to; pure. The state must be a msgspec-encodable value."""
+
+    state_type: type[S]
+    bodies: Mapping[str, type]
+
+    def initial(self, owner: str) -> S:
+        """The state before the first fact."""
+
+    def apply(self, state: S, fact: Fact, body: Any) -> S:
+        """The state after ``fact``, whose decoded body is ``body``."""
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """A fact that a decision makes; where it goes in the stream is not its business."""
+
+    key: str
+    type: str
+    occurred_at: int
+    body: Any
+    input_hash: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Generic[C]):
+    """What is asked of one owner's stream. ``key`` is the key of the first fact it makes."""
+
+    owner: str
+    key: str
+    input_hash: bytes
+    payload: C
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Head(Generic[S]):
+    """A stream's last seq, its state there, and the snapshot's version it was loaded from."""
+
+    seq: int
+    posted_at: int
+    state: S
+    version: int = 0
+    snapshot_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a command: the facts it made (or had made before), or the refusal."""
+
+    facts: tuple[Fact, ...] = ()
+    repeated: bool = False
+    error: ServiceError | None = None
+
+
+class _Snapshot(msgspec.Struct, frozen=True):
+    seq: int
+    posted_at: int
+    state: msgspec.Raw
+
+
+@dataclass
+class _Run(Generic[C]):
+    """The commands of one owner on their way, and the facts already known by key."""
+
+    commands: list[tuple[int, Command[C]]]
+    known: dict[str, Fact] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One command of a pass: each fact with its place among the drafts (None: known before)."""
+
+    place: int
+    facts: tuple[tuple[Fact, int | None], ...] = ()
+    error: ServiceError | None = None
+
+
+class Streams(Generic[S, C]):
+    """The streams of one kind in one journal, folded by one fold.
+
+    ``snapshot_every``: a head is written to ``collection`` each time it has moved that many facts,
+    so that a cold start reads few; 1 keeps the collection current for queries on it.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        journal: Journal,
+        views: Views,
+        collection: Collection,
+        fold: Fold[S],
+        clock: Clock,
+        *,
+        snapshot_every: int = 64,
+        capacity: int = 50_000,
+        index: Callable[[str, S], Mapping[str, IndexValue]] | None = None,
+    ) -> None:
+        self.kind, self.journal, self.views, self.collection = kind, journal, views, collection
+        self._fold, self._clock = fold, clock
+        self._every, self._capacity, self._index = snapshot_every, capacity, index
+        self._cache: OrderedDict[str, Head[S]] = OrderedDict()
+        self._encoder = msgspec.json.Encoder()
+        self._state = msgspec.json.Decoder(fold.state_type)
+        self._bodies: dict[str, msgspec.json.Decoder[Any]] = {
+            name: msgspec.json.Decoder(kind_) for name, kind_ in fold.bodies.items()
+        }
+
+    def stream(self, owner: str) -> str:
+        """Return the owner's stream."""
+        return f"{self.kind}:{owner}"
+
+    def body(self, fact: Fact) -> Any:
+        """Decode a fact's body by its type."""
+        return self._bodies[fact.type].decode(fact.body)
+
+    async def heads(self, owners: Iterable[str], *, fresh: bool = False) -> dict[str, Head[S]]:
+        """Return the head of each owner's stream.
+
+        A cached head may be behind what another process wrote; that is right for deciding, since
+        an append on a stale head conflicts. A query asks for ``fresh`` heads.
+        """
+        wanted = list(dict.fromkeys(owners))
+        heads = {o: h for o in wanted if (h := self._cache.get(o)) is not None}
+        cold = [o for o in wanted if o not in heads]
+        if cold:
+            heads.update(await self._snapshots(cold))
+        if behind := (wanted if fresh else cold):
+            heads.update(await self._caught_up({o: heads[o] for o in behind}))
+            self._remember({o: heads[o] for o in behind})
+        return heads
+
+    async def execute(
+        self,
+        commands: Sequence[Command[C]],
+        decide: Callable[[S, C], Sequence[New]],
+    ) -> list[Result]:
+        """Carry out commands, in order for each owner; a result for each, in the order given.
+
+        A refusal is a result too. Raises Unavailable when the store is out, and ServiceError
+        ``conflict`` when a stream stays contended through many attempts.
+        """
+        results: list[Result] = [Result()] * len(commands)
+        runs: dict[str, _Run[C]] = {}
+        for place, command in enumerate(commands):
+            runs.setdefault(command.owner, _Run([])).commands.append((place, command))
+        for _ in range(ATTEMPTS):
+            if not runs:
+                return results
+            runs = await self._pass(runs, decide, results)
+        if runs:
+            raise ServiceError("conflict", "contended", "Too many writers on one stream; try again")
+        return results
+
+    async def _pass(
+        self,
+        runs: dict[str, _Run[C]],
+        decide: Callable[[S, C], Sequence[New]],
+        results: list[Result],
+    ) -> dict[str, _Run[C]]:
+        """Decide and append once; settle what landed, and return what must be run again."""
+        heads = await self.heads(runs)
+        drafts: list[Draft] = []
+        steps: dict[str, list[_Step]] = {}
+        moved: dict[str, Head[S]] = {}
+        for owner in sorted(runs):
+            steps[owner], moved[owner] = self._decide(runs[owner], heads[owner], decide, drafts)
+        outcomes = await self.journal.append(drafts) if drafts else []
+        again: dict[str, _Run[C]] = {}
+        landed: dict[str, Head[S]] = {}
+        for owner, run in runs.items():
+            rest = await self._settle(run, steps[owner], outcomes, results, moved[owner].seq)
+            if rest:
+                again[owner] = _Run(rest, run.known)
+                self._cache.pop(owner, None)
+            elif moved[owner] is not heads[owner]:
+                landed[owner] = moved[owner]
+        self._remember(landed)
+        await self._save(landed)
+        return again
+
+    def _decide(
+        self,
+        run: _Run[C],
+        head: Head[S],
+        decide: Callable[[S, C], Sequence[New]],
+        drafts: list[Draft],
+    ) -> tuple[list[_Step], Head[S]]:
+        """Decide an owner's commands one after the other, adding their drafts to the batch."""
+        stream, state, seq = self.stream(run.commands[0][1].owner), head.state, head.seq
+        posted_at = max(self._clock(), head.posted_at)
+        steps: list[_Step] = []
+        for place, command in run.commands:
+            try:
+                news = decide(state, command.payload)
+            except ServiceError as error:
+                steps.append(_Step(place, error=error))
+                continue
+            facts: list[tuple[Fact, int | None]] = []
+            for new in news:
+                if (known := run.known.get(new.key)) is not None:
+                    facts.append((known, None))
+                    continue
+                seq += 1
+                draft = self._draft(stream, seq, posted_at, new, command)
+                fact = _fact_of(draft)
+                state = self._fold.apply(state, fact, new.body)
+                facts.append((fact, len(drafts)))
+                drafts.append(draft)
+            steps.append(_Step(place, tuple(facts)))
+        moved = replace(head, seq=seq, posted_at=posted_at, state=state)
+        return steps, moved if seq > head.seq else head
+
+    def _draft(self, stream: str, seq: int, posted_at: int, new: New, command: Command[C]) -> Draft:
+        return Draft(
+            stream,
+            seq,
+            new.key,
+            new.input_hash or command.input_hash,
+            new.type,
+            new.occurred_at,
+            posted_at,
+            self._encoder.encode(new.body),
+            1,
+            command.trace,
+        )
+
+    async def _settle(
+        self,
+        run: _Run[C],
+        steps: list[_Step],
+        outcomes: list[Appended],
+        results: list[Result],
+        head: int,
+    ) -> list[tuple[int, Command[C]]]:
+        """Note the results of an owner's commands; return those to run again.
+
+        Everything before the first draft that did not land is settled. A refusal is settled only
+        when it was decided on the true head, ``head`` being the one it was decided on.
+        """
+        refused: list[int] = []
+        for at, step in enumerate(steps):
+            if step.error is not None:
+                refused.append(at)
+            elif (missed := _first_missed(step, outcomes)) is None:
+                known = any(place is None for _, place in step.facts)
+                results[step.place] = Result(tuple(f for f, _ in step.facts), repeated=known)
+            else:
+                self._learn(run, step, outcomes)
+                again = [run.commands[r] for r in refused] + run.commands[at:]
+                if missed.outcome == "key_conflict":
+                    results[step.place] = Result(error=key_conflict(missed.existing))
+                    again.remove(run.commands[at])
+                return again
+        if refused and await self.journal.head(self.stream(run.commands[0][1].owner)) != head:
+            return [run.commands[at] for at in refused]
+        for at in refused:
+            results[steps[at].place] = await self._refusal(run.commands[at][1], steps[at].error)
+        return []
+
+    def _learn(self, run: _Run[C], step: _Step, outcomes: list[Appended]) -> None:
+        """Remember the facts of a half-landed command, so that they are not drafted again."""
+        for fact, place in step.facts:
+            if place is None or outcomes[place].outcome == "appended":
+                run.known[fact.key] = fact
+            elif (existing := outcomes[place].existing) and outcomes[place].outcome == "duplicate":
+                run.known[existing.key] = existing
+
+    async def _refusal(self, command: Command[C], error: ServiceError | None) -> Result:
+        """A refused command may be the retry of one that was carried out: then that result."""
+        stream = self.stream(command.owner)
+        found = (await self.journal.find(stream, [command.key])).get(command.key)
+        return Result(error=error) if found is None else Result((found,), repeated=True)
+
+    async def _snapshots(self, owners: list[str]) -> dict[str, Head[S]]:
+        documents = await self.views.load(self.collection, owners)
+        heads: dict[str, Head[S]] = {}
+        for owner in owners:
+            if (document := documents.get(owner)) is None:
+                heads[owner] = Head(0, 0, self._fold.initial(owner))
+                continue
+            kept = msgspec.json.decode(document.body, type=_Snapshot)
+            state = self._state.decode(kept.state)
+            heads[owner] = Head(kept.seq, kept.posted_at, state, document.version, kept.seq)
+        return heads
+
+    async def _caught_up(self, heads: dict[str, Head[S]]) -> dict[str, Head[S]]:
+        """Apply what the journal has beyond each head."""
+        after = {self.stream(owner): head.seq for owner, head in heads.items()}
+        facts = await self.journal.read_many(after)
+        caught: dict[str, Head[S]] = {}
+        for owner, head in heads.items():
+            state, seq, posted_at = head.state, head.seq, head.posted_at
+            for fact in facts.get(self.stream(owner), ()):
+                state = self._fold.apply(state, fact, self.body(fact))
+                seq, posted_at = fact.seq, fact.posted_at
+            caught[owner] = replace(head, seq=seq, posted_at=posted_at, state=state)
+        return caught
+
+    def _remember(self, heads: Mapping[str, Head[S]]) -> None:
+        for owner, head in heads.items():
+            self._cache[owner] = head
+            self._cache.move_to_end(owner)
+        while len(self._cache) > self._capacity:
+            self._cache.popitem(last=False)
+
+    async def _save(self, heads: Mapping[str, Head[S]]) -> None:
+        """Write snapshots that are due. Losing is harmless: somebody wrote a newer one."""
+        due = {o: h for o, h in heads.items() if h.seq - h.snapshot_seq >= self._every}
+        if not due:
+            return
+        documents = [self._document(owner, head) for owner, head in due.items()]
+        lost = set(await self.views.save(self.collection, documents))
+        for owner in lost:
+            self._cache.pop(owner, None)
+        self._remember(
+            {
+                owner: replace(head, version=head.version + 1, snapshot_seq=head.seq)
+                for owner, head in due.items()
+                if owner not in lost
+            }
+        )
+
+    def _document(self, owner: str, head: Head[S]) -> Document:
+        body = self._encoder.encode(
+            _Snapshot(head.seq, head.posted_at, msgspec.Raw(self._encoder.encode(head.state)))
+        )
+        index = self._index(owner, head.state) if self._index else {}
+        return Document(owner, head.version, body, index)
+
+    def forget(self) -> None:
+        """Drop the cache (after a rebuild)."""
+        self._cache.clear()
+
+
+def key_conflict(existing: Fact | None) -> ServiceError:
+    """The same idempotency key came with another input."""
+    return ServiceError(
+        "conflict",
+        "idempotency_key_reused",
+        "This key was used before with another content; use a new key, or send the same content",
+        first_used_at=existing.posted_at if existing else None,
+    )
+
+
+def _first_missed(step: _Step, outcomes: list[Appended]) -> Appended | None:
+    """Return the outcome of the step's first draft that did not land."""
+    landed = (outcomes[place] for _, place in step.facts if place is not None)
+    return next((outcome for outcome in landed if outcome.outcome != "appended"), None)
+
+
+def _fact_of(draft: Draft) -> Fact:
+    return Fact(
+        draft.stream,
+        draft.seq,
+        draft.key,
+        draft.type,
+        draft.occurred_at,
+        draft.posted_at,
+        msgspec.Raw(draft.body),
+        draft.version,
+        draft.trace,
+    )
