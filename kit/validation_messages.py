@@ -67,7 +67,9 @@ def _wrong_type(expected: str) -> Callable[[ErrorDetails], str]:
 
 
 def _not_one_of(details: ErrorDetails) -> str:
-    valid = [part.strip("'") for part in details["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+    valid = [
+        part.strip("'") for part in details["ctx"]["expected"].replace(" or ", ", ").split(", ")
+    ]
     given = details["input"]
     return f"{shown(given)} is not a valid value." + did_you_mean(str(given), valid)
 

@@ -51,7 +51,8 @@ class SourceError(ValueError):
 
     def _lines(self) -> list[str]:
         return [
-            f"{self.path}:{problem.line}: " + ": ".join(filter(None, (problem.field, problem.message)))
+            f"{self.path}:{problem.line}: "
+            + ": ".join(filter(None, (problem.field, problem.message)))
             for problem in self.problems
         ]
 
@@ -103,7 +104,7 @@ def read_yaml(path: Path | str) -> Document:
         text = _text(Path(path))
         _refuse_unsafe(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except _Refusal as refusal:
+    except _UnsafeError as refusal:
         raise SourceError(str(path), (Problem(refusal.line, "", refusal.message),)) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -117,7 +118,7 @@ def read_yaml(path: Path | str) -> Document:
     return document
 
 
-class _Refusal(Exception):
+class _UnsafeError(Exception):
     def __init__(self, line: int, message: str) -> None:
         self.line = line
         self.message = message
@@ -128,31 +129,33 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(MAXIMUM_BYTES + 1)
     except OSError as error:
-        raise _Refusal(1, f"cannot be read: {error.strerror}") from None
+        raise _UnsafeError(1, f"cannot be read: {error.strerror}") from None
     if len(content) > MAXIMUM_BYTES:
-        raise _Refusal(1, f"is larger than {MAXIMUM_BYTES // 1024} KiB")
+        raise _UnsafeError(1, f"is larger than {MAXIMUM_BYTES // 1024} KiB")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise _Refusal(line, "is not UTF-8 text") from None
+        raise _UnsafeError(line, "is not UTF-8 text") from None
 
 
 def _refuse_unsafe(text: str) -> None:
     """Walk the event stream, which costs no recursion, before any node is built."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise _Refusal(line, "anchors (&) and aliases (*) are not allowed; write the value out")
-        if getattr(event, "tag", None):
-            raise _Refusal(line, f"tags such as {event.tag} are not allowed; write the plain value")
+            raise _UnsafeError(
+                line, "anchors (&) and aliases (*) are not allowed; write the value out"
+            )
+        if tag := getattr(event, "tag", None):
+            raise _UnsafeError(line, f"tags such as {tag} are not allowed; write the plain value")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > MAXIMUM_DEPTH:
-            raise _Refusal(line, f"is nested more than {MAXIMUM_DEPTH} deep")
+            raise _UnsafeError(line, f"is nested more than {MAXIMUM_DEPTH} deep")
 
 
 def _plain(node: yaml.Node, at: Location, document: Document) -> Any:
@@ -162,6 +165,7 @@ def _plain(node: yaml.Node, at: Location, document: Document) -> Any:
     if isinstance(node, yaml.SequenceNode):
         items = enumerate(node.value)
         return tuple(_plain(item, (*at, index), document) for index, item in items)
+    assert isinstance(node, yaml.ScalarNode)
     return _plain_scalar(node)
 
 
@@ -178,7 +182,7 @@ def _plain_mapping(node: yaml.MappingNode, at: Location, document: Document) -> 
     return result
 
 
-def _plain_scalar(node: yaml.Node) -> str | int | Decimal | bool | None:
+def _plain_scalar(node: yaml.ScalarNode) -> str | int | Decimal | bool | None:
     text = str(node.value)
     if node.style is not None:
         return text
