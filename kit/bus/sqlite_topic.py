@@ -1,0 +1,168 @@
+"""One topic in one SQLite file: a table per partition, appended to and read in offset order.
+
+A table per partition, not one with a compound key: every append then goes to the right edge of
+its tree, which keeps pages full and a poll of one partition a single range scan. Offsets count
+from 0 without gaps; ``heads`` keeps the first and the next one, so that trimming loses neither.
+"""
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from kit.bus.partitioner import partition_of
+from kit.bus.port import Message, Received, TopicSpec
+from kit.bus.sqlite_file import connect, writing
+from kit.errors import ServiceError, Unavailable
+
+_headers_encoder = msgspec.msgpack.Encoder()
+_headers_decoder = msgspec.msgpack.Decoder(dict[str, bytes])
+
+
+def create_topic(path: Path, spec: TopicSpec) -> None:
+    """Create the topic's tables; refuse when it is there with another number of partitions."""
+    db = connect(path, "FULL")
+    try:
+        with writing(db):
+            if not _is_created(db):
+                _create_tables(db, spec)
+        _refuse_other_partitions(db, spec)
+    finally:
+        db.close()
+
+
+def _is_created(db: sqlite3.Connection) -> bool:
+    return bool(db.execute("SELECT 1 FROM sqlite_master WHERE name = 'topic'").fetchall())
+
+
+def _create_tables(db: sqlite3.Connection, spec: TopicSpec) -> None:
+    db.execute("CREATE TABLE topic (partitions INTEGER NOT NULL, compacted INTEGER NOT NULL)")
+    db.execute("INSERT INTO topic VALUES (?, ?)", (spec.partitions, spec.compacted))
+    db.execute(
+        'CREATE TABLE heads ("partition" INTEGER PRIMARY KEY,'
+        " first INTEGER NOT NULL, next INTEGER NOT NULL)"
+    )
+    for partition in range(spec.partitions):
+        db.execute("INSERT INTO heads VALUES (?, 0, 0)", (partition,))
+        db.execute(
+            f'CREATE TABLE p{partition} ("offset" INTEGER PRIMARY KEY, key TEXT NOT NULL,'
+            " value BLOB NOT NULL, timestamp INTEGER NOT NULL, headers BLOB)"
+        )
+
+
+def _refuse_other_partitions(db: sqlite3.Connection, spec: TopicSpec) -> None:
+    ((partitions, _),) = db.execute("SELECT partitions, compacted FROM topic").fetchall()
+    if partitions != spec.partitions:
+        raise partitions_differ(spec, partitions)
+
+
+def partitions_differ(spec: TopicSpec, found: int) -> ServiceError:
+    """Adding partitions would move members to others and break their order: never silently."""
+    return ServiceError(
+        "conflict",
+        "topic_partitions_differ",
+        "the topic exists with another number of partitions; keep that number or make a new topic",
+        topic=spec.name,
+        wanted=spec.partitions,
+        found=found,
+    )
+
+
+class TopicFile:
+    """A topic that exists. ``publish`` has a connection of its own and may run in a thread."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise Unavailable(f"topic {path.stem}", "it has not been created yet")
+        self.name = path.stem
+        self._path = path
+        self._reader = connect(path, "FULL")
+        self._writer: sqlite3.Connection | None = None
+        if not _is_created(self._reader):
+            self._reader.close()
+            raise Unavailable(f"topic {path.stem}", "it is just being created")
+        row = self._reader.execute("SELECT partitions, compacted FROM topic").fetchone()
+        self.partitions: int = row[0]
+        self.compacted = bool(row[1])
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """Append messages in one durable transaction, in the order given."""
+        if self._writer is None:
+            self._writer = connect(self._path, "FULL")
+        batches: dict[int, list[Message]] = {}
+        for message in messages:
+            batches.setdefault(partition_of(message.key, self.partitions), []).append(message)
+        with writing(self._writer) as db:
+            now = time.time_ns() // 1000
+            for partition, batch in batches.items():
+                _append(db, partition, batch, now)
+
+    def version(self) -> int:
+        """Return a number that differs after any other connection has written (2 µs)."""
+        number: int = self._reader.execute("PRAGMA data_version").fetchone()[0]
+        return number
+
+    def heads(self) -> list[tuple[int, int]]:
+        """Return (first, next) offset of each partition."""
+        return self._reader.execute('SELECT first, next FROM heads ORDER BY "partition"').fetchall()
+
+    def read(self, partition: int, position: int, limit: int) -> list[Received]:
+        """Return up to ``limit`` messages of a partition from ``position`` on."""
+        rows = self._reader.execute(
+            f'SELECT "offset", key, value, timestamp, headers FROM p{partition}'
+            ' WHERE "offset" >= ? ORDER BY "offset" LIMIT ?',
+            (position, limit),
+        ).fetchall()
+        name, decode = self.name, _headers_decoder.decode
+        return [
+            Received(name, partition, offset, key, value, stamp, decode(headers) if headers else {})
+            for offset, key, value, stamp, headers in rows
+        ]
+
+    def trim(self, committed: dict[int, int]) -> int:
+        """Delete messages below the given offset of each partition; return how many.
+
+        A compacted topic keeps the latest message of every key.
+        """
+        db = connect(self._path, "FULL")
+        try:
+            with writing(db):
+                return sum(self._trim_partition(db, *below) for below in committed.items())
+        finally:
+            db.close()
+
+    def _trim_partition(self, db: sqlite3.Connection, partition: int, offset: int) -> int:
+        table = f"p{partition}"
+        condition = '"offset" < ?'
+        if self.compacted:
+            condition += f' AND "offset" NOT IN (SELECT max("offset") FROM {table} GROUP BY key)'
+        deleted = db.execute(f"DELETE FROM {table} WHERE {condition}", (offset,)).rowcount
+        db.execute(
+            f'UPDATE heads SET first = coalesce((SELECT min("offset") FROM {table}), next)'
+            ' WHERE "partition" = ?',
+            (partition,),
+        )
+        return deleted
+
+    def close(self) -> None:
+        """Close both connections."""
+        self._reader.close()
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _append(db: sqlite3.Connection, partition: int, batch: list[Message], now: int) -> None:
+    query = 'SELECT next FROM heads WHERE "partition" = ?'
+    start: int = db.execute(query, (partition,)).fetchone()[0]
+    encode = _headers_encoder.encode
+    db.executemany(
+        f"INSERT INTO p{partition} VALUES (?, ?, ?, ?, ?)",
+        [
+            (offset, m.key, m.value, now, encode(m.headers) if m.headers else None)
+            for offset, m in enumerate(batch, start)
+        ],
+    )
+    advance = 'UPDATE heads SET next = ? WHERE "partition" = ?'
+    db.execute(advance, (start + len(batch), partition))
