@@ -1,0 +1,293 @@
+"""The journal in a SQLite file.
+
+SQLite lets one connection write at a time, from ``BEGIN IMMEDIATE`` to ``COMMIT``. So ``pos`` is
+handed out in the order in which facts become visible, and one number, the watermark of what is
+published, is the whole outbox. On a database with concurrent writers that would lose facts: one
+with a lower number may commit after a higher one was seen; there each fact carries its own mark.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import Raw
+
+from contracts.envelope import Fact
+from kit.errors import BrokenInvariant, Unavailable
+from kit.journal.port import Appended, Draft
+from kit.sqlite.connections import chunks, padded
+from kit.sqlite.file import SqliteFile
+
+POLL_SECONDS = 0.002
+
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS facts (
+        pos INTEGER PRIMARY KEY,
+        stream TEXT NOT NULL,
+        seq INTEGER NOT NULL CHECK (seq > 0),
+        key TEXT NOT NULL,
+        hash BLOB NOT NULL,
+        type TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        occurred INTEGER NOT NULL,
+        posted INTEGER NOT NULL,
+        trace TEXT,
+        body BLOB NOT NULL,
+        UNIQUE (stream, seq),
+        UNIQUE (stream, key)
+    )""",
+    "CREATE TABLE IF NOT EXISTS relay (one INTEGER PRIMARY KEY CHECK (one = 1), published INTEGER)",
+    "INSERT OR IGNORE INTO relay VALUES (1, 0)",
+)
+_INSERT = """INSERT INTO facts
+    (stream, seq, key, hash, type, version, occurred, posted, trace, body)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_INSERT_IF_FREE = f"{_INSERT} ON CONFLICT DO NOTHING"
+_FACT = "f.stream, f.seq, f.key, f.type, f.occurred, f.posted, f.body, f.version, f.trace"
+_SELECT = f"SELECT {_FACT} FROM facts f WHERE"
+_FORWARDS = f"{_SELECT} f.stream = ? AND f.seq > ? ORDER BY f.seq LIMIT ?"
+_BACKWARDS = f"{_SELECT} f.stream = ? AND f.seq > ? AND f.seq < ? ORDER BY f.seq DESC LIMIT ?"
+_BY_KEY = f"SELECT {_FACT}, f.hash FROM facts f WHERE f.stream = ? AND f.key = ?"
+_HEAD = "SELECT max(seq) FROM facts WHERE stream = ?"
+_SCAN = f"{_SELECT} (f.stream, f.seq) > (?, ?) ORDER BY f.stream, f.seq LIMIT ?"
+_UNPUBLISHED = f"{_SELECT} f.pos > (SELECT published FROM relay) ORDER BY f.pos LIMIT ?"
+_POS = "SELECT pos FROM facts WHERE stream = ? AND seq = ?"
+
+_APPENDED = Appended("appended")
+_SEQ_CONFLICT = Appended("seq_conflict")
+_NOT_TRIED = Appended("not_tried")
+
+
+class SqliteJournal:
+    """A journal in the file ``NAME.journal.db`` of a directory."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._name = name
+        self._file = SqliteFile(directory / f"{name}.journal.db")
+        self._seen = -1
+        self._waiting: set[_Waiter] = set()
+
+    @property
+    def name(self) -> str:
+        """Its name, e.g. ``events.activities``."""
+        return self._name
+
+    async def prepare(self) -> None:
+        """Create the tables, unless they are there."""
+        await self._file.create(_TABLES)
+
+    async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
+        """Append drafts; callers that wait at the same time share one transaction."""
+        if not drafts:
+            return []
+        _require_steps(drafts)
+        appended: list[Appended] = await self._file.write(_append, drafts)
+        for waiter in tuple(self._waiting):
+            waiter.look()
+        return appended
+
+    async def read(
+        self, stream: str, after: int = 0, limit: int = 1000, *, backwards_from: int | None = None
+    ) -> list[Fact]:
+        """Return a stretch of a stream."""
+        if backwards_from is None:
+            return self._facts(_FORWARDS, (stream, after, limit))
+        return self._facts(_BACKWARDS, (stream, after, backwards_from, limit))
+
+    async def read_many(self, after: dict[str, int]) -> dict[str, list[Fact]]:
+        """Return the tails of many streams, in one query for each 1,024 of them."""
+        tails: dict[str, list[Fact]] = {stream: [] for stream in after}
+        for part in chunks(list(after.items())):
+            places, values = padded([value for pair in part for value in pair], width=2)
+            for fact in self._facts(_tails(places), values):
+                tails[fact.stream].append(fact)
+        return tails
+
+    async def find(self, stream: str, keys: Sequence[str]) -> dict[str, Fact]:
+        """Return the facts of a stream that bear these keys."""
+        found: dict[str, Fact] = {}
+        for part in chunks(keys):
+            places, values = padded(part)
+            sql = f"{_SELECT} f.stream = ? AND f.key IN ({', '.join('?' * places)})"
+            found.update((fact.key, fact) for fact in self._facts(sql, [stream, *values]))
+        return found
+
+    async def head(self, stream: str) -> int:
+        """Return the seq of the stream's last fact, 0 when it has none."""
+        return self._file.read(lambda c: c.execute(_HEAD, (stream,)).fetchone()[0] or 0)
+
+    async def scan(self, batch: int = 1000) -> AsyncIterator[list[Fact]]:
+        """Iterate over the whole journal, stream by stream."""
+        last = ("", 0)
+        while facts := self._facts(_SCAN, (*last, batch)):
+            yield facts
+            last = (facts[-1].stream, facts[-1].seq)
+            await asyncio.sleep(0)
+
+    async def unpublished(self, limit: int = 1000) -> list[Fact]:
+        """Return the facts above the watermark, in the order in which they became visible."""
+        self._seen = self._file.data_version()
+        return self._facts(_UNPUBLISHED, (limit,))
+
+    async def mark_published(self, facts: Sequence[Fact]) -> None:
+        """Raise the watermark over ``facts``.
+
+        Not worth an fsync: a watermark forgotten in a power failure publishes facts once more,
+        which consumers bear.
+        """
+        if facts:
+            await self._file.write(_mark, facts, durable=False)
+
+    async def changed(self, timeout: float) -> None:
+        """Return when anybody has committed since ``unpublished`` last looked.
+
+        An append of this process is seen at once, one of another within a few milliseconds.
+        """
+        waiter = _Waiter(self._file, self._seen, timeout)
+        self._waiting.add(waiter)
+        try:
+            self._seen = await waiter.wait()
+        finally:
+            self._waiting.discard(waiter)
+
+    async def close(self) -> None:
+        """Finish queued appends and close the file."""
+        await self._file.close()
+
+    def _facts(self, sql: str, values: Sequence[Any]) -> list[Fact]:
+        return _to_facts(self._file.read(lambda c: c.execute(sql, values).fetchall()))
+
+
+class _Waiter:
+    """Waits for a commit of anybody by asking SQLite for its data version, which costs 3 µs."""
+
+    def __init__(self, file: SqliteFile, seen: int, timeout: float) -> None:
+        self._file, self._seen = file, seen
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + timeout
+        self._future: asyncio.Future[int] = self._loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def wait(self) -> int:
+        """Return the new version, or the old one when time is up."""
+        self._poll()
+        try:
+            return await self._future
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def look(self) -> None:
+        """End the wait if somebody has committed or time is up."""
+        if self._future.done():
+            return
+        try:
+            version = self._file.data_version()
+        except Unavailable as error:
+            self._future.set_exception(error)
+            return
+        if version != self._seen or self._loop.time() >= self._deadline:
+            self._future.set_result(version)
+
+    def _poll(self) -> None:
+        self.look()
+        if not self._future.done():
+            self._timer = self._loop.call_later(POLL_SECONDS, self._poll)
+
+
+def _tails(places: int) -> str:
+    return f"""WITH wanted (stream, seq) AS (VALUES {", ".join(["(?, ?)"] * places)})
+        SELECT {_FACT} FROM wanted w CROSS JOIN facts f
+        ON f.stream = w.stream AND f.seq > w.seq ORDER BY f.stream, f.seq"""
+
+
+def _to_facts(rows: Iterable[Sequence[Any]]) -> list[Fact]:
+    return [
+        Fact(stream, seq, key, kind, occurred, posted, Raw(body), version, trace)
+        for stream, seq, key, kind, occurred, posted, body, version, trace in rows
+    ]
+
+
+def _row(draft: Draft) -> tuple[Any, ...]:
+    return (
+        draft.stream,
+        draft.seq,
+        draft.key,
+        draft.input_hash,
+        draft.type,
+        draft.version,
+        draft.occurred_at,
+        draft.posted_at,
+        draft.trace,
+        draft.body,
+    )
+
+
+def _append(
+    connection: sqlite3.Connection, batches: Sequence[Sequence[Draft]]
+) -> list[list[Appended]]:
+    """Insert everything and hope; when something is in the way, take it row by row."""
+    connection.execute("SAVEPOINT hopeful")
+    try:
+        connection.executemany(_INSERT, [_row(draft) for batch in batches for draft in batch])
+    except sqlite3.IntegrityError:
+        connection.execute("ROLLBACK TO hopeful")
+        return [_append_singly(connection, batch) for batch in batches]
+    finally:
+        connection.execute("RELEASE hopeful")
+    return [[_APPENDED] * len(batch) for batch in batches]
+
+
+def _append_singly(connection: sqlite3.Connection, drafts: Sequence[Draft]) -> list[Appended]:
+    """Insert row by row, and read what is in the way.
+
+    Looking and then deciding is safe here and only here: the transaction holds SQLite's one write
+    lock, so nothing can change in between.
+    """
+    stopped: set[str] = set()
+    outcomes: list[Appended] = []
+    for draft in drafts:
+        if draft.stream in stopped:
+            outcomes.append(_NOT_TRIED)
+        elif connection.execute(_INSERT_IF_FREE, _row(draft)).rowcount == 1:
+            outcomes.append(_APPENDED)
+        else:
+            stopped.add(draft.stream)
+            outcomes.append(_in_the_way(connection, draft))
+    return outcomes
+
+
+def _in_the_way(connection: sqlite3.Connection, draft: Draft) -> Appended:
+    row = connection.execute(_BY_KEY, (draft.stream, draft.key)).fetchone()
+    if row is None:
+        return _SEQ_CONFLICT
+    (existing,) = _to_facts([row[:-1]])
+    return Appended("duplicate" if row[-1] == draft.input_hash else "key_conflict", existing)
+
+
+def _mark(connection: sqlite3.Connection, payloads: Sequence[Sequence[Fact]]) -> list[None]:
+    for facts in payloads:
+        first, last = (
+            connection.execute(_POS, (fact.stream, fact.seq)).fetchone()[0]
+            for fact in (facts[0], facts[-1])
+        )
+        (published,) = connection.execute("SELECT published FROM relay").fetchone()
+        if first > published + 1 or last - first + 1 != len(facts):
+            raise BrokenInvariant(
+                "outbox", "Only what was read as unpublished can be marked, without gaps"
+            )
+        connection.execute("UPDATE relay SET published = max(published, ?)", (last,))
+    return [None] * len(payloads)
+
+
+def _require_steps(drafts: Sequence[Draft]) -> None:
+    """Refuse a batch that would leave a gap in a stream."""
+    expected: dict[str, int] = {}
+    for draft in drafts:
+        if draft.seq != expected.get(draft.stream, draft.seq) or draft.seq < 1:
+            raise BrokenInvariant(
+                "gap", "Drafts of a stream must follow each other", stream=draft.stream
+            )
+        expected[draft.stream] = draft.seq + 1
