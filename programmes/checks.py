@@ -41,7 +41,7 @@ def rule(vocabulary: Vocabulary) -> Callable[[str], str]:
         try:
             compile_condition(text, vocabulary)
         except RuleError as error:
-            raise ValueError(str(error)) from None
+            raise ValueError(error.message) from None
         return text
 
     return check

@@ -7,9 +7,9 @@ from functools import lru_cache
 from math import isfinite
 from typing import Any
 
-from kit.rules.engine import compile_tree, with_decimals, worded
+from kit.rules.engine import Compiled, check_constants, compile_tree, with_decimals, worded
 from kit.rules.errors import RuleError
-from kit.rules.syntax import parse, top_level_parts
+from kit.rules.syntax import Node, parse, top_level_parts
 from kit.rules.vocabulary import Facts, Vocabulary
 
 CACHED_RULES = 4096
@@ -108,28 +108,34 @@ def compile_formula(text: str, vocabulary: Vocabulary) -> Formula:
 
 @lru_cache(maxsize=CACHED_RULES)
 def _condition(text: str, vocabulary: Vocabulary) -> Condition:
-    tree = parse(text)
-    vocabulary.check_names(tree, text)
-    compiled = compile_tree(text, tree, vocabulary)
+    tree, compiled = _checked(text, vocabulary)
     kind = compiled.expression.return_type().name()
     if kind != "BOOL":
         message = f"A condition is true or false, but this is {_kind_in_words(kind)}."
         raise RuleError("not_a_condition", f"{message} Compare it with something.", text, 0)
-    nodes = top_level_parts(tree)
-    parts = []
-    for node in nodes:
-        source = with_decimals(text, node, compiled.decimals)
-        written = text[node.start : node.end]
-        expression = vocabulary.engine.compile(source)
-        parts.append(_Part(written, expression, Outcome(False, written)))
-    return Condition(text, vocabulary, compiled.expression, tuple(parts))
+    parts = tuple(
+        _part(text, node, compiled.decimals, vocabulary) for node in top_level_parts(tree)
+    )
+    return Condition(text, vocabulary, compiled.expression, parts)
+
+
+def _part(text: str, node: Node, decimals: frozenset[int], vocabulary: Vocabulary) -> _Part:
+    written = text[node.start : node.end]
+    expression = vocabulary.engine.compile(with_decimals(text, node, decimals))
+    return _Part(written, expression, Outcome(False, written))
+
+
+def _checked(text: str, vocabulary: Vocabulary) -> tuple[Node, Compiled]:
+    tree = parse(text)
+    vocabulary.check_names(tree, text)
+    compiled = compile_tree(text, tree, vocabulary)
+    check_constants(text, tree, compiled, vocabulary)
+    return tree, compiled
 
 
 @lru_cache(maxsize=CACHED_RULES)
 def _formula(text: str, vocabulary: Vocabulary) -> Formula:
-    tree = parse(text)
-    vocabulary.check_names(tree, text)
-    expression = compile_tree(text, tree, vocabulary).expression
+    expression = _checked(text, vocabulary)[1].expression
     kind = expression.return_type().name()
     if kind not in ("INT", "DOUBLE"):
         message = f"A formula is a number, but this is {_kind_in_words(kind)}."

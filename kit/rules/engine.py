@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cel_expr_python import cel
+
 from kit.rules.errors import RuleError
 from kit.rules.syntax import Node
 from kit.rules.vocabulary import Vocabulary
@@ -30,6 +32,9 @@ _WORDS: Mapping[str, str] = {
     "list(int)": "a list of whole numbers",
     "list(double)": "a list of decimal numbers",
 }
+
+
+_TOO_DEEP = "The rule is nested too deeply, or chains too many + - * / in a row."
 
 
 def worded(kind: str) -> str:
@@ -57,19 +62,53 @@ def with_decimals(text: str, node: Node, decimals: Iterable[int]) -> str:
 
 def compile_tree(text: str, tree: Node, vocabulary: Vocabulary) -> Compiled:
     """The rule compiled; raises `RuleError` when its types do not fit."""
-    operations = {node.at: node for node in tree.walk() if node.parts}
+    operations = {node.at: node for node in tree.walk() if node.parts or node.kind == "call"}
     whole = Node("list", "", 0, len(text), 0)
-    decimals: set[int] = set()
+    decimals = _in_decimal_lists(tree)
     while True:
         source = with_decimals(text, whole, decimals)
         try:
             return Compiled(vocabulary.engine.compile(source), frozenset(decimals))
         except RuntimeError as error:
+            if "max recursion depth" in str(error):
+                raise RuleError("too_deep", _TOO_DEEP, text) from None
             complaint = _Complaint.read(str(error), source, sorted(decimals))
         fitting = set(complaint.literals_to_change(operations)) - decimals
         if not fitting:
-            raise complaint.as_rule_error(text, operations)
+            raise complaint.as_rule_error(text, operations) from None
         decimals |= fitting
+
+
+def _in_decimal_lists(tree: Node) -> set[int]:
+    """`[10, 9.5]` passes the engine's check as a list of anything, so it is mended beforehand."""
+    lists = [node for node in tree.walk() if node.kind == "list"]
+    decimal = [node for node in lists if any(each.kind == "double" for each in node.walk())]
+    return {end for node in decimal if _is_literal(node) for end in _literals(node)}
+
+
+def check_constants(text: str, tree: Node, compiled: Compiled, vocabulary: Vocabulary) -> None:
+    """What the engine's check passes over: mixed lists, and times that cannot be read."""
+    for node in tree.walk():
+        if node.kind == "list" or (node.kind == "call" and node.name in _FORMS):
+            source = with_decimals(text, node, compiled.decimals)
+            problem = _constant_problem(node, source, vocabulary.engine.compile(source))
+            if problem:
+                raise RuleError("wrong_value", problem, text, node.start)
+
+
+def _constant_problem(node: Node, source: str, expression: Any) -> str | None:
+    if node.kind == "list":
+        mixed = node.parts and "DYN" in expression.return_type().name()
+        return "A list holds one kind of value; this one mixes several." if mixed else None
+    if node.parts[0].kind != "literal" or expression.eval(data={}).type() != cel.Type.ERROR:
+        return None
+    return f"{source} cannot be read; write {_FORMS[node.name]}."
+
+
+_FORMS: Mapping[str, str] = {
+    "timestamp": 'timestamp("2027-01-31T00:00:00Z")',
+    "duration": 'duration("36h")',
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +124,7 @@ class _Complaint:
         if match is None:
             return cls(raw, 0)
         line, column, message = int(match[1]), int(match[2]), match[3]
-        start = sum(len(each) for each in source.splitlines(keepends=True)[: line - 1])
+        start = sum(len(each) + 1 for each in source.split("\n")[: line - 1])
         return cls(message, _as_written(start + column - 1, decimals))
 
     @property
@@ -100,12 +139,15 @@ class _Complaint:
         if node is None or not any("double" in kind for kind in types):
             return
         for part, kind in zip(node.parts, types, strict=False):
-            if "int" in kind:
+            if "int" in kind and _is_literal(part):
                 yield from _literals(part)
 
     def as_rule_error(self, text: str, operations: Mapping[int, Node]) -> RuleError:
         node = operations.get(self.offset)
         types = self.operand_types
+        if node is not None and node.kind == "call" and not types:
+            message = f"{node.name}() does not fit: check what stands in its brackets."
+            return RuleError("wrong_type", message, text, self.offset)
         if node is None or not types:
             message = _REWORDED.get(self.message, f"The rule is not valid: {self.message}")
             return RuleError("syntax", message, text, self.offset)
@@ -121,16 +163,24 @@ def _as_written(offset: int, decimals: list[int]) -> int:
     return offset - 2 * bisect_left(shifted, offset)
 
 
+def _is_literal(node: Node) -> bool:
+    """Whether the value of the node comes from number literals alone."""
+    if node.kind in ("unary", "binary", "list", "choice"):
+        return all(_is_literal(part) for part in _valued(node))
+    return node.kind in ("int", "double")
+
+
 def _literals(node: Node) -> Iterator[int]:
-    """Literals whose value becomes the value of the node, by operators alone."""
+    """The ends of the whole-number literals that the value of the node comes from."""
     if node.kind == "int":
         yield node.at + len(node.name)
-    elif node.kind in ("unary", "binary", "list"):
-        for part in node.parts:
+    elif node.kind in ("unary", "binary", "list", "choice"):
+        for part in _valued(node):
             yield from _literals(part)
-    elif node.kind == "choice":
-        for part in node.parts[1:]:
-            yield from _literals(part)
+
+
+def _valued(node: Node) -> tuple[Node, ...]:
+    return node.parts[1:] if node.kind == "choice" else node.parts
 
 
 def _split_types(text: str) -> list[str]:
@@ -149,6 +199,8 @@ def _misfit(text: str, node: Node, types: list[str]) -> str:
     if node.name in ("&&", "||", "!"):
         wrong = [each for each, kind in zip(described, types, strict=False) if kind != "bool"]
         return f"'{node.name}' needs conditions, but {' and '.join(wrong)}."
+    if node.name == "%":
+        return f"'%' needs two whole numbers, but {' and '.join(described)}."
     operation = "? :" if node.kind == "choice" else node.name
     return f"'{operation}' does not fit: {' and '.join(described)}.{_conversion(sources, types)}"
 

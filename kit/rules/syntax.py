@@ -15,6 +15,8 @@ from kit.rules.tokens import WORD_HINTS, Token, sentence, tokens
 
 MAXIMUM_CHARACTERS = 2000
 MAXIMUM_DEPTH = 24
+# A chain of operators is a deep tree too; the engine's own limit is a little above this one.
+MAXIMUM_OPERATORS = 200
 
 FUNCTIONS = frozenset({"size", "double", "int", "string", "timestamp", "duration"})
 METHODS = frozenset(
@@ -47,7 +49,9 @@ _PRECEDENCE = {
     **dict.fromkeys("+-", 4),
     **dict.fromkeys("*/%", 5),
 }
-NodeKind = Literal["literal", "int", "field", "call", "unary", "binary", "choice", "index", "list"]
+NodeKind = Literal[
+    "literal", "int", "double", "field", "call", "unary", "binary", "choice", "index", "list"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +66,11 @@ class Node:
     parts: tuple["Node", ...] = ()
 
     def walk(self) -> Iterator["Node"]:
-        yield self
-        for part in self.parts:
-            yield from part.walk()
+        waiting = [self]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting.extend(reversed(node.parts))
 
 
 def parse(text: str) -> Node:
@@ -90,6 +96,7 @@ class _Parser:
         self._tokens = list(tokens(text))
         self._index = 0
         self._depth = 0
+        self._operators = 0
 
     def whole(self) -> Node:
         if self._at_end():
@@ -129,7 +136,7 @@ class _Parser:
             statement = f"Something is missing after '{before}'."
             return RuleError("syntax", sentence(statement, hint), self._text, token.start)
         statement = f"Unexpected '{token.text}'."
-        hint = WORD_HINTS.get(token.text, hint) if token.kind == "name" else hint
+        hint = WORD_HINTS.get(token.text, hint)
         return RuleError("syntax", sentence(statement, hint), self._text, token.start)
 
     def _expression(self) -> Node:
@@ -151,10 +158,17 @@ class _Parser:
         parts = (condition, chosen, other)
         return Node("choice", "?:", condition.start, other.end, question.start, parts)
 
+    def _take_operator(self) -> Token:
+        self._operators += 1
+        if self._operators > MAXIMUM_OPERATORS:
+            message = f"A rule may have {MAXIMUM_OPERATORS} operators; this one has more."
+            raise RuleError("too_long", message, self._text, self._next.start)
+        return self._take()
+
     def _operation(self, minimum: int) -> Node:
         left = self._unary()
         while _PRECEDENCE.get(self._next.text, 0) >= minimum:
-            operator = self._take()
+            operator = self._take_operator()
             right = self._operation(_PRECEDENCE[operator.text] + 1)
             left = Node(
                 "binary", operator.text, left.start, right.end, operator.start, (left, right)
@@ -163,8 +177,8 @@ class _Parser:
 
     def _unary(self) -> Node:
         signs: list[Token] = []
-        while self._is("!") or self._is("-"):
-            signs.append(self._take())
+        while self._is(signs[0].text) if signs else self._is("!") or self._is("-"):
+            signs.append(self._take_operator())
         node = self._member()
         for sign in reversed(signs):
             node = Node("unary", sign.text, sign.start, node.end, sign.start, (node,))
@@ -183,6 +197,8 @@ class _Parser:
                 return node
 
     def _method(self, target: Node) -> Node:
+        if self._at_end():
+            raise self._misplaced()
         name = self._take()
         if name.kind != "name" or not self._is("("):
             message = f"'.{name.text}' is not a function of '{self._source(target)}'."
@@ -215,7 +231,10 @@ class _Parser:
         if token.kind == "int":
             self._take()
             return Node("int", token.text, token.start, token.end, token.start)
-        if token.kind in ("string", "double") or token.text in ("true", "false"):
+        if token.kind == "double":
+            self._take()
+            return Node("double", token.text, token.start, token.end, token.start)
+        if token.kind == "string" or token.text in ("true", "false"):
             self._take()
             return Node("literal", token.text, token.start, token.end, token.start)
         if token.kind == "name" and token.text not in WORD_HINTS and token.text != "in":

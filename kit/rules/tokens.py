@@ -10,14 +10,19 @@ from kit.rules.errors import RuleError
 TokenKind = Literal["string", "double", "int", "name", "symbol", "end"]
 
 _TOKEN = re.compile(
-    r"""(?P<space>\s+|//[^\n]*)
-    |(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
+    r"""(?P<space>[ \t\r\n]+|//[^\n]*)
+    |(?P<string>"(?:[^"\\\n]|\\["'\\nt])*"|'(?:[^'\\\n]|\\["'\\nt])*')
     |(?P<double>\d+\.\d+(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+)
     |(?P<int>\d+)(?![\w.])
     |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
     |(?P<symbol>&&|\|\||[<>=!]=|[-+*/%<>!?:.,()\[\]])""",
     re.VERBOSE,
 )
+
+# Control characters and lone surrogates, which the engine cannot take even between quotes.
+_INVISIBLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+_BAD_TEXT = "The text in quotes is not closed, or has a backslash before an ordinary letter."
 
 _SYMBOL_HINTS = {
     "=": "Write == to compare.",
@@ -29,17 +34,20 @@ _SYMBOL_HINTS = {
     "‘": 'Use straight quotes: "text".',
     "’": 'Use straight quotes: "text".',
     "「": 'Use straight quotes: "text".',
+    "\u00a0": "Use an ordinary space.",
+    "\u3000": "Use an ordinary space.",
     "，": "Use the ASCII comma.",
     "（": "Use ASCII parentheses.",
     "）": "Use ASCII parentheses.",
-    '"': "The text in quotes is not closed.",
-    "'": "The text in quotes is not closed.",
+    '"': _BAD_TEXT,
+    "'": _BAD_TEXT,
 }
 
 WORD_HINTS = {
     **dict.fromkeys(("and", "AND"), "Write && instead."),
     **dict.fromkeys(("or", "OR"), "Write || instead."),
     **dict.fromkeys(("not", "NOT"), "Write ! instead."),
+    ",": "A comma belongs in a list or a call; write 1000 for a thousand.",
     "null": "There is no null in rules; a part that needs a field without a value is unknown.",
 }
 
@@ -54,6 +62,10 @@ class Token:
 
 def tokens(text: str) -> Iterator[Token]:
     """Every token, and a last one of kind `end`; raises `RuleError` at the first that is none."""
+    invisible = _INVISIBLE.search(text)
+    if invisible:
+        message = "The rule has an invisible character; type it again instead of pasting."
+        raise RuleError("syntax", message, text, invisible.start())
     position = 0
     while position < len(text):
         match = _TOKEN.match(text, position)
