@@ -355,6 +355,28 @@ class Streams(Generic[S, C]):
         index = self._index(owner, head.state) if self._index else {}
         return Document(owner, head.version, body, index)
 
+    async def snapshot(self, owner: str) -> Head[S] | None:
+        """Return the head as it is kept in the collection; None when it has none."""
+        head = (await self._snapshots([owner]))[owner]
+        return head if head.version else None
+
+    async def rebuild(self) -> int:
+        """Write the snapshot of every stream of this kind; return how many there are."""
+        count = 0
+        owner: str | None = None
+        async for facts in self.journal.scan():
+            ours = [fact.owner for fact in facts if fact.stream.startswith(f"{self.kind}:")]
+            owners = [o for o in dict.fromkeys(ours) if o != owner]
+            if not owners:
+                continue
+            owner = owners[-1]
+            heads = await self._caught_up(await self._snapshots(owners))
+            await self.views.save(
+                self.collection, [self._document(o, head) for o, head in heads.items()]
+            )
+            count += len(owners)
+        return count
+
     def forget(self) -> None:
         """Drop the cache (after a rebuild)."""
         self._cache.clear()

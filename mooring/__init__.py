@@ -1,0 +1,1 @@
+"""The whole platform as one program: run it, fill it, check it, measure it."""

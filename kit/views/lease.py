@@ -12,6 +12,9 @@ import msgspec
 from kit.clock import SECOND, Clock
 from kit.views.port import Collection, Document, Views
 
+LEASES = Collection("leases")
+"""Where a service keeps its leases."""
+
 
 class _Held(msgspec.Struct, frozen=True):
     owner: str

@@ -1,0 +1,1 @@
+"""Replay recorded activities through the public API."""
