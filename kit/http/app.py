@@ -1,0 +1,86 @@
+"""One way to make the HTTP side of a process, so that all of them behave alike."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+
+from kit.auth.tokens import TokenVerifier
+from kit.http.body_limit import DEFAULT_BODY_BYTES, BodyLimit
+from kit.http.edge import Edge
+from kit.http.health import Check, Health, health_router
+from kit.http.json_body import JsonRoute
+from kit.http.openapi import api_routes, declare_roles, document
+from kit.http.problems import install_problems
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Any]]
+
+
+def create_app(
+    title: str,
+    version: str,
+    routers: Sequence[APIRouter],
+    *,
+    lifespan: Lifespan | None = None,
+    checks: Sequence[Check] = (),
+    live_checks: Sequence[Check] = (),
+    verifier: TokenVerifier | None = None,
+    most_body_bytes: int = DEFAULT_BODY_BYTES,
+    body_limits: Mapping[str, int] | None = None,
+    description: str = "",
+) -> FastAPI:
+    """An app with problem documents, body limits, request ids, traces, health and metrics.
+
+    ``title`` names the service in metrics. ``verifier`` is what ``require`` and ``owner_or`` use.
+    ``body_limits`` maps path prefixes to bytes. Routers that take JSON are kit's ``Router``. The
+    app's ``state.health`` is its Health.
+    """
+    health = Health(checks=checks, live_checks=live_checks)
+    app = FastAPI(
+        title=title,
+        version=version,
+        description=description,
+        lifespan=_with_health(lifespan, health),
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.health = health
+    app.state.verifier = verifier
+    install_problems(app)
+    for router in routers:
+        _refuse_lenient_routes(router)
+        declare_roles(router)
+        app.include_router(router)
+    app.include_router(health_router(health))
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
+    app.add_middleware(BodyLimit, most_bytes=most_body_bytes, by_prefix=body_limits)
+    app.add_middleware(Edge, service=title)
+    return app
+
+
+def _refuse_lenient_routes(router: APIRouter) -> None:
+    for route in api_routes(router):
+        if route.body_field is not None and not isinstance(route, JsonRoute):
+            raise TypeError(
+                f"{route.path} reads JSON leniently (NaN and Infinity would pass): "
+                "make its router with kit.http.json_body.Router"
+            )
+
+
+def _with_health(lifespan: Lifespan | None, health: Health) -> Lifespan:
+    @asynccontextmanager
+    async def run(app: FastAPI) -> AsyncIterator[Any]:
+        async with lifespan(app) if lifespan is not None else _nothing() as state:
+            health.started = True
+            try:
+                yield state
+            finally:
+                health.draining = True
+
+    return run
+
+
+@asynccontextmanager
+async def _nothing() -> AsyncIterator[None]:
+    yield
