@@ -21,8 +21,13 @@ def located(problems: Sequence[tuple[Location, str]]) -> PydanticCustomError:
 
 def explained(error: ValidationError, model: type[BaseModel]) -> list[tuple[Location, str]]:
     """Every problem of a failed validation as its place and a sentence that says the fix."""
+    every = error.errors(include_url=False)
+    misspelt = {_meant(details, model) for details in every}
     return [
-        problem for details in error.errors(include_url=False) for problem in _each(details, model)
+        problem
+        for details in every
+        if not (details["type"] == "missing" and details["loc"] in misspelt)
+        for problem in _each(details, model)
     ]
 
 
@@ -32,12 +37,25 @@ def dotted(at: Location) -> str:
     return "".join(parts).removeprefix(".")
 
 
+def nearest(given: str, valid: Sequence[str]) -> str | None:
+    return next(iter(get_close_matches(given, valid, n=1)), None)
+
+
 def did_you_mean(given: str, valid: Sequence[str]) -> str:
     """` Did you mean 'x'?` when a valid name is near, else the list of valid names."""
-    near = get_close_matches(given, valid, n=1, cutoff=0.6)
+    near = nearest(given, valid)
     if near:
-        return f" Did you mean '{near[0]}'?"
+        return f" Did you mean '{near}'?"
     return f" Valid here: {', '.join(valid)}." if valid else ""
+
+
+def _meant(details: ErrorDetails, model: type[BaseModel]) -> Location | None:
+    """The field an unknown one was meant to be: it need not be reported missing as well."""
+    if details["type"] != "extra_forbidden":
+        return None
+    *parent, given = details["loc"]
+    near = nearest(str(given), _field_names(model, tuple(parent)))
+    return (*parent, near) if near else None
 
 
 def _each(details: ErrorDetails, model: type[BaseModel]) -> Iterator[tuple[Location, str]]:

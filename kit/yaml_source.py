@@ -104,17 +104,14 @@ def read_yaml(path: Path | str) -> Document:
         text = _text(Path(path))
         _refuse_unsafe(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+        document = Document()
+        document.data = None if node is None else _plain(node, (), document)
     except _UnsafeError as refusal:
         raise SourceError(str(path), (Problem(refusal.line, "", refusal.message),)) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = Problem(mark.line + 1 if mark else 1, "", f"not valid YAML: {error.problem}")
         raise SourceError(str(path), (problem,)) from None
-    except yaml.YAMLError as error:
-        message = f"not valid YAML: {str(error).splitlines()[0]}"
-        raise SourceError(str(path), (Problem(1, "", message),)) from None
-    document = Document()
-    document.data = None if node is None else _plain(node, (), document)
     return document
 
 
@@ -133,10 +130,15 @@ def _text(path: Path) -> str:
     if len(content) > MAXIMUM_BYTES:
         raise _UnsafeError(1, f"is larger than {MAXIMUM_BYTES // 1024} KiB")
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise _UnsafeError(line, "is not UTF-8 text") from None
+    invisible = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if invisible:
+        line = text.count("\n", 0, invisible.start()) + 1
+        raise _UnsafeError(line, "has a control character")
+    return text
 
 
 def _refuse_unsafe(text: str) -> None:
@@ -172,6 +174,9 @@ def _plain(node: yaml.Node, at: Location, document: Document) -> Any:
 def _plain_mapping(node: yaml.MappingNode, at: Location, document: Document) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key_node, value_node in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            line = key_node.start_mark.line + 1
+            raise _UnsafeError(line, "a key must be plain text")
         # A key is always text: YAML 1.1 would read the key `on` as the boolean true.
         key = str(key_node.value)
         place = (*at, key)

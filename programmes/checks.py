@@ -4,6 +4,7 @@ Each takes a validated value and returns it, or raises a `ValueError` that says 
 of a list are raised together, each at its own place, so that one run shows them all.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -34,6 +35,18 @@ def minor_units(value: object, exponent: int) -> int:
     if minor != minor.to_integral_value():
         raise ValueError(f"has more than {exponent} digits after the point: {value}")
     return int(minor)
+
+
+def code(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", text):
+        raise ValueError(f"must be a short code such as gold or early_bird, not {shown(text)}")
+    return text
+
+
+def currency(text: str) -> str:
+    if not re.fullmatch(r"[A-Z]{3}", text):
+        raise ValueError(f"must be a currency code (ISO 4217) such as USD, not {shown(text)}")
+    return text
 
 
 def rule(vocabulary: Vocabulary) -> Callable[[str], str]:

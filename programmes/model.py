@@ -54,7 +54,7 @@ def _minor_units(value: object, info: ValidationInfo) -> object:
     return checks.minor_units(value, info.context["currency_exponent"])
 
 
-Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Code = Annotated[str, AfterValidator(checks.code)]
 Days = Annotated[int, Field(ge=1, le=3660)]
 Factor = Annotated[Decimal, BeforeValidator(checks.exact_number), Field(gt=0, le=1000)]
 MinorUnits = Annotated[int, BeforeValidator(_minor_units), Field(ge=0, le=10**15)]
@@ -156,7 +156,7 @@ class Programme(Model):
     name: Annotated[str, Field(min_length=1, max_length=80)]
     version: Annotated[int, Field(ge=1)]
     time_zone: Annotated[str, AfterValidator(checks.time_zone)]
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    currency: Annotated[str, AfterValidator(checks.currency)]
     currency_exponent: Annotated[int, Field(ge=0, le=4)]
     wallets: Annotated[tuple[Wallet, ...], AfterValidator(checks.wallets)]
     tier_window_days: Days
