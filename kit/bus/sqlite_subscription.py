@@ -152,6 +152,10 @@ class SqliteSubscription:
             total += following - max(first, owned.lease.committed)
         return total
 
+    def owned(self) -> set[Place]:
+        """Return the partitions this member owns and may keep."""
+        return {place for place, it in self._owned.items() if not it.lease.leaving}
+
     async def close(self) -> None:
         """Leave the group; what was polled and not committed comes again elsewhere."""
         books, self._books = self._books, None
