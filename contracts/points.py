@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from contracts.events import Grant
+
 EntryKind = Literal["earn", "return"]
 
 
@@ -25,21 +27,13 @@ class Posting(msgspec.Struct, frozen=True, omit_defaults=True):
     lot: str | None = None
 
 
-class EarnedLine(msgspec.Struct, frozen=True):
-    """What a purchase line earned in a wallet; ``amount`` is the line's money in minor units."""
-
-    line: int
-    wallet: str
-    amount: int
-    points: int
-
-
 class PointsPosted(msgspec.Struct, frozen=True, omit_defaults=True):
     """An entry in a member's account. The envelope's ``posted_at`` never decreases in a stream.
 
     ``reward_seq`` is the decision's seq that caused it (the watermark of what the account has
-    absorbed). ``balances`` are the member's balances after it, by wallet. ``reverses`` is the
-    activity whose earnings a return takes back.
+    absorbed). ``balances`` are the member's balances after it, by wallet. ``grants`` is what was
+    earned, by campaign, wallet and purchase line; ``reverses`` is the activity whose earnings a
+    return takes back.
     """
 
     entry_id: str
@@ -49,6 +43,5 @@ class PointsPosted(msgspec.Struct, frozen=True, omit_defaults=True):
     reward_seq: int
     postings: tuple[Posting, ...]
     balances: dict[str, int]
-    lines: tuple[EarnedLine, ...] = ()
-    campaigns: tuple[str, ...] = ()
+    grants: tuple[Grant, ...] = ()
     reverses: str | None = None

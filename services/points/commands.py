@@ -7,9 +7,8 @@ from typing import Any
 import msgspec
 
 from contracts.envelope import Fact
-from contracts.events import RewardGranted, RewardReturned
-from contracts.points import EarnedLine, PointsPosted
-from kit.journal.port import Journal
+from contracts.events import Grant, RewardGranted, RewardReturned
+from contracts.points import PointsPosted
 from kit.streams import Command as StreamCommand
 from kit.streams import New
 from services.points.domain.account import (
@@ -17,7 +16,6 @@ from services.points.domain.account import (
     Earn,
     TakeBack,
     decide,
-    earned_lines,
     entry_key,
 )
 from services.points.views import Accounts, Command
@@ -26,7 +24,7 @@ _granted = msgspec.json.Decoder(RewardGranted)
 _returned = msgspec.json.Decoder(RewardReturned)
 _posted = msgspec.json.Decoder(PointsPosted)
 
-Earned = dict[tuple[str, int], tuple[EarnedLine, ...]]
+Earned = dict[tuple[str, int], tuple[Grant, ...]]
 
 
 async def post_decisions(accounts: Accounts, facts: Sequence[Fact]) -> None:
@@ -35,7 +33,7 @@ async def post_decisions(accounts: Accounts, facts: Sequence[Fact]) -> None:
     Posting a decision again changes nothing: its seq is behind the account's, and its key taken.
     """
     decisions = [(fact, body) for fact in facts if (body := _read(fact)) is not None]
-    earned = await _earned(accounts.journal, decisions)
+    earned = await _earned(accounts, decisions)
     commands = [_command(fact, body, earned) for fact, body in decisions]
     for result in await accounts.execute(commands, _facts):
         if result.error is not None:
@@ -52,26 +50,28 @@ def _read(fact: Fact) -> RewardGranted | RewardReturned | None:
 
 
 async def _earned(
-    journal: Journal, decisions: Sequence[tuple[Fact, RewardGranted | RewardReturned]]
+    accounts: Accounts, decisions: Sequence[tuple[Fact, RewardGranted | RewardReturned]]
 ) -> Earned:
     """Return what each returned purchase earned, from this batch or from its entry."""
-    earned: Earned = {
-        (body.member_id, fact.seq): earned_lines(body.grants)
-        for fact, body in decisions
-        if isinstance(body, RewardGranted)
+    wanted = {
+        (body.member_id, body.returned.seq)
+        for _, body in decisions
+        if isinstance(body, RewardReturned)
     }
-    for _, body in decisions:
-        if isinstance(body, RewardReturned):
-            purchase = (body.member_id, body.returned.seq)
-            if purchase not in earned:
-                earned[purchase] = await _entry_lines(journal, *purchase)
+    earned: Earned = {
+        (body.member_id, fact.seq): body.grants
+        for fact, body in decisions
+        if isinstance(body, RewardGranted) and (body.member_id, fact.seq) in wanted
+    }
+    for member_id, seq in wanted - earned.keys():
+        earned[member_id, seq] = await _posted_grants(accounts, member_id, seq)
     return earned
 
 
-async def _entry_lines(journal: Journal, member_id: str, seq: int) -> tuple[EarnedLine, ...]:
+async def _posted_grants(accounts: Accounts, member_id: str, seq: int) -> tuple[Grant, ...]:
     key = entry_key(seq)
-    found = await journal.find(f"account:{member_id}", [key])
-    return _posted.decode(found[key].body).lines if key in found else ()
+    found = await accounts.journal.find(accounts.stream(member_id), [key])
+    return _posted.decode(found[key].body).grants if key in found else ()
 
 
 def _command(

@@ -83,7 +83,7 @@ def _entry(line: queries.StatementLine) -> StatementEntry:
         kind=entry.kind,
         activity_id=entry.activity_id,
         reverses=entry.reverses,
-        campaigns=list(entry.campaigns),
+        campaigns=list(dict.fromkeys(grant.campaign_id for grant in entry.grants)),
         occurred_at=from_micros(line.occurred_at),
         posted_at=from_micros(line.posted_at),
         changes=[

@@ -10,13 +10,13 @@ Invariants:
   equals it once all of it is back.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from contracts.events import Grant, ReturnedLine, ReturnedPurchase
-from contracts.points import EarnedLine, EntryKind, PointsPosted, Posting
+from contracts.points import EntryKind, PointsPosted, Posting
 from services.points.domain.errors import UnbalancedEntry
 
 
@@ -40,14 +40,14 @@ class Earn:
 
 @dataclass(frozen=True, slots=True)
 class TakeBack:
-    """Take back what a purchase earned. ``earned`` is what its own entry says of its lines."""
+    """Take back what a purchase earned. ``earned`` is what its own entry says it was granted."""
 
     member_id: str
     activity_id: str
     seq: int
     occurred_at: int
     returned: ReturnedPurchase
-    earned: tuple[EarnedLine, ...]
+    earned: tuple[Grant, ...]
 
 
 def decide(account: Account, command: Earn | TakeBack) -> PointsPosted | None:
@@ -69,49 +69,24 @@ def entry_key(seq: int) -> str:
     return f"reward:{seq}"
 
 
-def earned_lines(grants: Iterable[Grant]) -> tuple[EarnedLine, ...]:
-    """Return what each line earned in each wallet, over all campaigns; lines worth 0 left out."""
-    earned: dict[tuple[int, str], tuple[int, int]] = {}
-    for grant in grants:
-        for line, amount, points in grant.lines:
-            before = earned.get((line, grant.wallet), (amount, 0))[1]
-            earned[line, grant.wallet] = (amount, before + points)
-    return tuple(
-        EarnedLine(line, wallet, amount, points)
-        for (line, wallet), (amount, points) in earned.items()
-        if points
-    )
-
-
-def taken_back(earned: Sequence[EarnedLine], returned: Sequence[ReturnedLine]) -> dict[str, int]:
-    """Return the points that a return takes, by wallet.
-
-    Two lines of earnings on one purchase line (two wallets) are taken back independently.
-    """
+def taken_back(earned: Sequence[Grant], returned: Sequence[ReturnedLine]) -> dict[str, int]:
+    """Return the points that a return takes, by wallet; each grant is taken back by itself."""
     parts = {line.line: line for line in returned}
     taken: dict[str, int] = {}
-    for line in earned:
-        part = parts.get(line.line)
-        if part is None or line.amount == 0:
-            continue
-        points = line.points * part.after // line.amount - line.points * part.before // line.amount
-        if points:
-            taken[line.wallet] = taken.get(line.wallet, 0) + points
-    return taken
+    for grant in earned:
+        for line, amount, points in grant.lines:
+            if amount and (part := parts.get(line)) is not None:
+                share = points * part.after // amount - points * part.before // amount
+                taken[grant.wallet] = taken.get(grant.wallet, 0) + share
+    return {wallet: points for wallet, points in taken.items() if points}
 
 
 def _earn(account: Account, command: Earn) -> PointsPosted | None:
     credits: dict[str, int] = {}
     for grant in command.grants:
-        credits[grant.wallet] = credits.get(grant.wallet, 0) + grant.points
-    return _entry(
-        account,
-        command,
-        "earn",
-        {wallet: points for wallet, points in credits.items() if points},
-        lines=earned_lines(command.grants),
-        campaigns=tuple(dict.fromkeys(grant.campaign_id for grant in command.grants)),
-    )
+        if grant.points:
+            credits[grant.wallet] = credits.get(grant.wallet, 0) + grant.points
+    return _entry(account, command, "earn", credits, grants=command.grants)
 
 
 def _take_back(account: Account, command: TakeBack) -> PointsPosted | None:
@@ -126,8 +101,7 @@ def _entry(
     kind: EntryKind,
     changes: Mapping[str, int],
     *,
-    lines: tuple[EarnedLine, ...] = (),
-    campaigns: tuple[str, ...] = (),
+    grants: tuple[Grant, ...] = (),
     reverses: str | None = None,
 ) -> PointsPosted | None:
     """Build a balanced entry against issuance; None when there is nothing to move."""
@@ -147,8 +121,7 @@ def _entry(
         reward_seq=command.seq,
         postings=tuple(postings),
         balances=balances,
-        lines=lines,
-        campaigns=campaigns,
+        grants=grants,
         reverses=reverses,
     )
     check_balanced(entry)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.events import Grant, ReturnedLine, ReturnedPurchase
-from contracts.points import EarnedLine, PointsPosted, Posting
+from contracts.points import PointsPosted, Posting
 from services.points.domain.account import (
     Account,
     Earn,
@@ -15,7 +15,6 @@ from services.points.domain.account import (
     apply,
     check_balanced,
     decide,
-    earned_lines,
     taken_back,
 )
 from services.points.domain.errors import UnbalancedEntry
@@ -58,7 +57,7 @@ def test_a_decision_that_grants_nothing_makes_no_entry() -> None:
 def test_a_full_return_takes_back_all_that_was_earned() -> None:
     account = Account(1, {"base": 12, "tier": 10})
     lines = (ReturnedLine(1, 800, 0, 800), ReturnedLine(2, 200, 0, 200))
-    command = TakeBack("M1", "act_2", 2, 2_000, returned(*lines, full=True), earned_lines(GRANTS))
+    command = TakeBack("M1", "act_2", 2, 2_000, returned(*lines, full=True), GRANTS)
     entry = decide(account, command)
     assert entry is not None
     assert (entry.kind, entry.reverses) == ("return", "act_1")
@@ -66,14 +65,15 @@ def test_a_full_return_takes_back_all_that_was_earned() -> None:
 
 
 def test_a_partial_return_takes_back_its_share_rounded_down() -> None:
-    earned = (EarnedLine(1, "base", 800, 10),)
+    earned = (Grant("base", "base", 10, ((1, 800, 10),)),)
     assert taken_back(earned, [ReturnedLine(1, 800, 0, 100)]) == {"base": 1}
     assert taken_back(earned, [ReturnedLine(1, 800, 100, 800)]) == {"base": 9}
 
 
-def test_what_campaigns_earned_on_one_line_adds_up() -> None:
+def test_what_each_campaign_earned_on_a_line_is_taken_back() -> None:
     more = Grant("double", "base", 3, ((1, 800, 3),))
-    assert EarnedLine(1, "base", 800, 13) in earned_lines((*GRANTS, more))
+    part = [ReturnedLine(1, 800, 0, 800)]
+    assert taken_back((*GRANTS, more), part) == {"base": 13, "tier": 8}
 
 
 def test_a_return_of_a_line_that_earned_nothing_makes_no_entry() -> None:
@@ -96,7 +96,7 @@ def test_in_however_many_parts_a_line_comes_back_it_gives_what_it_earned(
     points: int, amount: int, cuts: list[int]
 ) -> None:
     steps = [0, *sorted(min(cut, amount) for cut in cuts), amount]
-    earned = (EarnedLine(1, "base", amount, points),)
+    earned = (Grant("base", "base", points, ((1, amount, points),)),)
     parts = [
         taken_back(earned, [ReturnedLine(1, amount, before, after)]).get("base", 0)
         for before, after in pairwise(steps)
