@@ -10,7 +10,7 @@ from services.points.domain.errors import UnsettledBalance
 from services.points.views import Accounts
 
 SETTLED_AFTER = 60 * SECOND
-"""An entry is stamped before it is written; no write outlives its time limit, which is shorter."""
+"""An entry is stamped before it is written, and machines' clocks differ: by less than this."""
 
 
 @dataclass(frozen=True)
