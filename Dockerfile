@@ -41,7 +41,7 @@ FROM python:3.11.14-slim-bookworm
 RUN install --directory --owner=10001 --group=10001 --mode=0700 /var/lib/mooring
 
 COPY --from=build /opt/venv /opt/venv
-COPY programmes /app/programmes
+COPY programmes/*.yaml /app/programmes/
 COPY deploy/docker/healthcheck.py /opt/mooring/
 
 # Nothing is written beside the code, so the root file system may be read-only. A container listens

@@ -19,7 +19,8 @@ PORTS: Mapping[str, int] = {
     "points-worker": 8112,
     "events-worker": 8113,
 }
-TIMEOUT_SECONDS = 2.0
+# A readiness check may take two seconds to find out that a store is away.
+TIMEOUT_SECONDS = 2.5
 
 
 def port_of(command_line: bytes, environment: Mapping[str, str]) -> int | None:

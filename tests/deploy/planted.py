@@ -216,6 +216,11 @@ PLANTS = (
         "MOORING_OIDC_JWKS_URL leads to gateway:8080, which no NetworkPolicy opens",
     ),
     Plant(
+        rules.addresses_lead_to_services,
+        add_environment("MOORING_OIDC_JWKS_URL", "http://gateway:8080/jwks.json", "gateway"),
+        "Deployment/gateway: MOORING_OIDC_JWKS_URL leads to gateway:8080, which no NetworkPolicy",
+    ),
+    Plant(
         rules.containers_are_restricted,
         lambda d: process_of(d, "gateway")["securityContext"].update(readOnlyRootFilesystem=False),
         "Deployment/gateway: container mooring must set readOnlyRootFilesystem",

@@ -71,3 +71,7 @@ def documents(folder: Path) -> list[Document]:
 @functools.cache
 def _parsed(folder: Path) -> list[Document]:
     return [document for document in yaml.safe_load_all(rendered(folder)) if document]
+
+
+if __name__ == "__main__":
+    print(rendered(Path(sys.argv[1])), end="")
