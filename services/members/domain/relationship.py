@@ -1,0 +1,210 @@
+"""The relationship: how a member's tier and stage follow from their activities and from time.
+
+Invariants:
+
+* Tier and stage are a function of what is known and of the clock, so any order of arrival ends in
+  the same tier and stage, and a purchase returned in full ends as if it had never been.
+* The clock never goes back. What time alone brings (a lapse, spend leaving the window) is recorded
+  at the instant it is due, before the activity that moved the clock past it.
+* Every step of the stage is recorded, one by one, and each record begins where the last one ended.
+* What is recorded depends on the activities in order of their seq, not on how they were batched.
+"""
+
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from contracts.members import CardChange, StageChanged, TierChanged
+from services.members.domain.evidence import (
+    Holds,
+    bits,
+    holding,
+    taken_in,
+    turning_points,
+)
+from services.members.domain.rules import EVIDENCE, Rules
+from services.members.domain.spend import drops, spent, tier_of, within
+from services.members.domain.state import Activity, Enrolment, Known, Relationship, Spend
+
+BEFORE_EVERYTHING = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A fact about the relationship, its key in the stream and when it happened."""
+
+    key: str
+    at: int
+    body: TierChanged | StageChanged
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A relationship moved on, the facts of the way, and the changes of the card with them."""
+
+    state: Relationship
+    transitions: tuple[Transition, ...] = ()
+    changes: tuple[CardChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A moment at which tier or stage are looked at, and what the facts then say of it."""
+
+    member_id: str
+    at: int
+    after_seq: int
+    holds: Holds
+    known: Known
+    spend: int
+    cause: str | None = None
+
+
+def beginning(rules: Rules) -> Relationship:
+    """A member nothing is known of: the lowest tier, the first stage, since ever."""
+    tier, stage = rules.tiers[0].code, rules.stages[0]
+    start = CardChange(0, BEFORE_EVERYTHING, tier, stage)
+    return Relationship(0, 0, tier, stage, 0, Known(), Spend(), (start,))
+
+
+def enrolled(state: Relationship, enrolment: Enrolment, file_seq: int) -> Relationship:
+    """The member has joined, or their file has changed; tier and stage know nothing of it."""
+    return replace(state, enrolment=enrolment, file_seq=file_seq)
+
+
+def fold(state: Relationship, activity: Activity, seq: int, at: int, rules: Rules) -> Step:
+    """Take in the next activity of the member: first what time brought, then the activity."""
+    member_id = activity.member_id
+    before = advance(state, member_id, at, rules)
+    state, clock = before.state, max(before.state.clock, at)
+    known = taken_in(state.known, activity, at, seq, rules)
+    spend = _after(state.spend, activity, at, clock, rules)
+    first = state.absorbed == 0
+    since = at if first else state.stage_since
+    state = replace(state, absorbed=seq, clock=clock, known=known, spend=spend, stage_since=since)
+    holds = holding(known, rules)
+    seen = _Seen(member_id, clock, seq, holds, known, spend.total, activity.activity_id)
+    after = _looked_at(state, seen, tier_of(spend.total, rules), rules)
+    state = replace(after.state, due=_due(after.state, holds, rules))
+    return Step(state, before.transitions + after.transitions, before.changes + after.changes)
+
+
+def _after(spend: Spend, activity: Activity, at: int, clock: int, rules: Rules) -> Spend:
+    """Spend after an activity, in the window as of the clock."""
+    today = rules.calendar.day(clock)
+    spend = within(spend, today, rules)
+    if activity.type == "purchase":
+        when, amount = at, activity.amount
+    elif activity.returned is not None:
+        when, amount = activity.returned.occurred_at, -activity.returned.amount
+    else:
+        return spend
+    day = today if when == clock else rules.calendar.day(when)
+    return spent(spend, day, amount) if day > today - rules.window_days else spend
+
+
+def advance(state: Relationship, member_id: str, to: int, rules: Rules) -> Step:
+    """Realise what time alone brings up to an instant, each change when it is due.
+
+    The clock moves to the last change, not to ``to``: an activity from in between still arrives
+    in time.
+    """
+    if not state.due or state.due[0].at > to:
+        return Step(state)
+    holds = holding(state.known, rules)
+    transitions: tuple[Transition, ...] = ()
+    passed: list[CardChange] = []
+    while state.due and (change := state.due[0]).at <= to:
+        spend = within(state.spend, rules.calendar.day(change.at), rules)
+        state = replace(state, clock=change.at, spend=spend, due=state.due[1:])
+        seen = _Seen(member_id, change.at, state.absorbed, holds, state.known, spend.total)
+        step = _looked_at(state, seen, tier_of(spend.total, rules), rules)
+        state, transitions = step.state, transitions + step.transitions
+        passed += step.changes
+    return Step(state, transitions, tuple(passed))
+
+
+def _due(state: Relationship, holds: Holds, rules: Rules) -> tuple[CardChange, ...]:
+    """The changes that time alone will bring after the clock, all of them."""
+    drop_at = drops(state.spend, rules)
+    tier, stage = state.tier, state.stage
+    found: list[CardChange] = []
+    for at in sorted({*turning_points(holds, state.clock), *drop_at}):
+        new_tier = rules.tiers[drop_at[at]].code if at in drop_at else tier
+        new_stage = rules.stages[rules.ladder[bits(holds, at)]]
+        if new_tier != tier or new_stage != stage:
+            tier, stage = new_tier, new_stage
+            found.append(CardChange(state.absorbed, at, tier, stage))
+    return tuple(found)
+
+
+def _looked_at(state: Relationship, seen: _Seen, tier_at: int, rules: Rules) -> Step:
+    """Compare tier and stage with what is on record, and record what is different."""
+    tier = rules.tiers[tier_at].code
+    evidence = bits(seen.holds, seen.at)
+    stage = rules.stages[rules.ladder[evidence]]
+    if tier == state.tier and stage == state.stage:
+        return Step(state)
+    transitions: list[Transition] = []
+    if tier != state.tier:
+        transitions.append(_tier_changed(state.tier, tier, seen))
+    if stage != state.stage:
+        transitions += _stage_changes(state, stage, seen, evidence, rules)
+    change = CardChange(seen.after_seq, seen.at, tier, stage)
+    changes = (*state.changes, change)[-rules.recent_changes :]
+    complete_from = state.complete_from
+    if len(changes) == len(state.changes):
+        complete_from = changes[0].after_seq + 1
+    state = replace(
+        state,
+        tier=tier,
+        stage=stage,
+        stage_since=state.stage_since if stage == state.stage else seen.at,
+        changes=changes,
+        complete_from=complete_from,
+    )
+    return Step(state, tuple(transitions), (change,))
+
+
+def _tier_changed(previous: str, tier: str, seen: _Seen) -> Transition:
+    body = TierChanged(seen.member_id, previous, tier, seen.after_seq, seen.spend)
+    return Transition(f"tier:{seen.after_seq}:{seen.at}:{tier}", seen.at, body)
+
+
+def _stage_changes(
+    state: Relationship, stage: str, seen: _Seen, evidence: int, rules: Rules
+) -> list[Transition]:
+    """One fact for each step of the way; only the first step was dwelt on."""
+    stages = rules.stages
+    here, there = stages.index(state.stage), stages.index(stage)
+    step = 1 if there > here else -1
+    held = {name: bool(evidence >> i & 1) for i, name in enumerate(EVIDENCE)}
+    facts = _rests_on(seen)
+    dwell = seen.at - state.stage_since
+    found: list[Transition] = []
+    for place in range(here, there, step):
+        previous, reached = stages[place], stages[place + step]
+        body = StageChanged(seen.member_id, previous, reached, seen.after_seq, held, facts, dwell)
+        found.append(Transition(f"stage:{seen.after_seq}:{seen.at}:{reached}", seen.at, body))
+        dwell = 0
+    return found
+
+
+def _rests_on(seen: _Seen) -> dict[str, str | int]:
+    """The activities and times behind the evidence; ``cause`` is missing when time was it."""
+    known = seen.known
+    facts: dict[str, str | int] = {"kept_purchases": known.kept}
+    if seen.cause is not None:
+        facts["cause"] = seen.cause
+    if known.contact_at > 0:
+        facts["contact_at"] = known.contact_at
+    if known.times:
+        facts["last_purchase_seq"] = known.seqs[-1]
+        facts["last_purchase_at"] = known.times[-1]
+        facts["expected_interval"] = seen.holds.interval
+    if known.share_at > 0:
+        facts["share_at"] = known.share_at
+    if known.review is not None:
+        facts["review"] = known.review.activity_id
+        facts["rating"] = known.review.rating
+    return facts
