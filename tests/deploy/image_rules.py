@@ -48,6 +48,12 @@ def any_process_can_be_named(instructions: Instructions) -> Iterator[str]:
         yield "HEALTHCHECK is missing"
 
 
+def a_container_listens_on_all_addresses(instructions: Instructions) -> Iterator[str]:
+    """A process listens on 127.0.0.1 unless told otherwise, which no probe could reach."""
+    if not any(word == "ENV" and "MOORING_HOST=0.0.0.0" in rest for word, rest in instructions):
+        yield "ENV MOORING_HOST=0.0.0.0 is missing"
+
+
 def installs_are_hashed(instructions: Instructions) -> Iterator[str]:
     for word, rest in instructions:
         if word == "RUN" and "pip install" in rest:
@@ -66,6 +72,7 @@ RULES: tuple[Callable[[Instructions], Iterator[str]], ...] = (
     base_images_are_pinned_and_hostless,
     the_user_is_a_number_and_not_root,
     any_process_can_be_named,
+    a_container_listens_on_all_addresses,
     installs_are_hashed,
     nothing_is_fetched_by_address,
 )

@@ -22,9 +22,11 @@ _ANY = {"LOG_LEVEL", "DRAIN_SECONDS", "PROGRAMME", "OTLP_ENDPOINT", "HOST", "POR
 _IDENTITY = {"OIDC_ISSUER", "OIDC_JWKS_URL", "OIDC_AUDIENCE"}
 _STORE = {"STORE_URL", "MONGO_DRIVER"}
 _UPSTREAMS = {"MEMBERS_URL", "POINTS_URL", "EVENTS_URL"}
+_RATES = {"MEMBER_RATE", "MEMBER_BURST", "CLIENT_RATE", "CLIENT_BURST", "IN_FLIGHT"}
+_TIMES = {"UPSTREAM_MS", "BATCH_MS", "HOME_PART_MS"}
 # An api process has no bus on purpose, the gateway neither store nor bus.
 SETTINGS = {
-    "gateway": _ANY | _IDENTITY | _UPSTREAMS | {"DEV_ISSUER_KEY"},
+    "gateway": _ANY | _IDENTITY | _UPSTREAMS | _RATES | _TIMES | {"DEV_ISSUER_KEY"},
     "api": _ANY | _IDENTITY | _STORE,
     "worker": _ANY | _STORE | {"BUS_URL"},
     "indexes": _ANY | _STORE | {"BUS_URL"},

@@ -38,6 +38,7 @@ PLANTS = [
     ("USER 10001:10001", "USER mooring", "USER ['mooring']"),
     ("USER 10001:10001", "USER 0:0", "USER ['0:0']"),
     ('ENTRYPOINT ["mooring"]', "ENTRYPOINT mooring", "ENTRYPOINT is not"),
+    ("MOORING_HOST=0.0.0.0", "MOORING_HOST=127.0.0.1", "ENV MOORING_HOST=0.0.0.0 is missing"),
     ("HEALTHCHECK", "LABEL", "HEALTHCHECK is missing"),
     ("--require-hashes ", "", "installs something without a hash"),
     ("--no-build-isolation ", "", "installs something without a hash"),
