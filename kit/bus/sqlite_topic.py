@@ -15,7 +15,8 @@ import msgspec
 from kit.bus.partitioner import partition_of
 from kit.bus.port import Message, Received, TopicSpec
 from kit.bus.sqlite_file import connect, writing
-from kit.errors import ServiceError, Unavailable
+from kit.bus.topic_errors import partitions_differ
+from kit.errors import Unavailable
 
 _headers_encoder = msgspec.msgpack.Encoder()
 _headers_decoder = msgspec.msgpack.Decoder(dict[str, bytes])
@@ -56,18 +57,6 @@ def _refuse_other_partitions(db: sqlite3.Connection, spec: TopicSpec) -> None:
     ((partitions, _),) = db.execute("SELECT partitions, compacted FROM topic").fetchall()
     if partitions != spec.partitions:
         raise partitions_differ(spec, partitions)
-
-
-def partitions_differ(spec: TopicSpec, found: int) -> ServiceError:
-    """Adding partitions would move members to others and break their order: never silently."""
-    return ServiceError(
-        "conflict",
-        "topic_partitions_differ",
-        "the topic exists with another number of partitions; keep that number or make a new topic",
-        topic=spec.name,
-        wanted=spec.partitions,
-        found=found,
-    )
 
 
 class TopicFile:

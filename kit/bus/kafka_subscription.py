@@ -1,0 +1,226 @@
+"""A member of a Kafka consumer group.
+
+kafka-python's consumer belongs to one thread, so each subscription has a thread of its own. A
+rebalance happens inside ``poll`` only, when the loop holds nothing uncommitted, so partitions are
+given up with everything finished and committed.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from kafka import (
+    ConsumerRebalanceListener,
+    KafkaConsumer,
+    OffsetAndMetadata,
+    TopicPartition,
+    errors,
+)
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+
+from kit.bus.kafka_client import KafkaSettings, common_options, kafka_errors
+from kit.bus.port import Received
+
+FETCH_BYTES = 8 * 1024 * 1024
+PARTITION_FETCH_BYTES = 1024 * 1024
+MAX_POLL_INTERVAL_MS = 300_000
+COMMIT_TIMEOUT_MS = 10_000
+CLOSE_TIMEOUT_MS = 5_000
+
+Result = TypeVar("Result")
+LagOf = Callable[[Sequence[TopicPartition]], int]
+
+
+class KafkaSubscription:
+    """A ``Subscription`` on Kafka. Fencing is the broker's, by the group's generation."""
+
+    def __init__(
+        self,
+        servers: Sequence[str],
+        settings: KafkaSettings,
+        topics: Sequence[str],
+        group: str,
+        lag: LagOf,
+    ) -> None:
+        self._servers = servers
+        self._settings = settings
+        self._topics = list(topics)
+        self._group = group
+        self._lag_of = lag
+        self._consumer: Any = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"consume-{group}")
+        self._progress = Progress()
+        self._abandoned = False
+        self._closed = False
+
+    async def poll(self, limit: int, timeout: float) -> list[Received]:
+        """Return up to ``limit`` messages, in order per partition."""
+        return await self._in_thread(lambda: self._poll(limit, timeout))
+
+    async def commit(self) -> None:
+        """Commit what was polled; what went to another member meanwhile is passed over."""
+        await self._in_thread(self._commit)
+
+    async def rewind(self) -> None:
+        """Go back to the last commit."""
+        await self._in_thread(self._rewind)
+
+    async def lag(self) -> int:
+        """Return how many messages of the owned partitions are not committed yet."""
+        return await self._in_thread(lambda: self._lag_of(self._assignment()))
+
+    async def close(self) -> None:
+        """Leave the group."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+            self._thread.shutdown(wait=False)
+
+    def owned(self) -> set[tuple[str, int]]:
+        """Return the partitions this member owns."""
+        return {(it.topic, it.partition) for it in self._assignment()}
+
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        """Run in the consumer's thread. When the caller is cancelled the thread goes on, so what it
+        polls reaches nobody: the next poll then begins by going back."""
+        running = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await running
+        except asyncio.CancelledError:
+            self._abandoned = True
+            raise
+
+    def _assignment(self) -> list[TopicPartition]:
+        return sorted(self._consumer.assignment()) if self._consumer is not None else []
+
+    def _connected(self) -> Any:
+        if self._consumer is None:
+            self._consumer = self._connect()
+            self._consumer.subscribe(topics=self._topics, listener=_Listener(self._progress))
+        return self._consumer
+
+    def _connect(self) -> Any:
+        session_ms = round(self._settings.session_timeout_seconds * 1000)
+        return KafkaConsumer(
+            **common_options(self._servers, self._settings),
+            metrics_enabled=False,
+            group_id=self._group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            partition_assignment_strategy=[CooperativeStickyAssignor],
+            allow_auto_create_topics=False,
+            session_timeout_ms=session_ms,
+            heartbeat_interval_ms=session_ms // 5,
+            max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
+            fetch_max_bytes=FETCH_BYTES,
+            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+        )
+
+    def _poll(self, limit: int, timeout: float) -> list[Received]:
+        with kafka_errors():
+            consumer = self._connected()
+            if self._abandoned:
+                self._rewind()
+            batches = consumer.poll(timeout_ms=round(timeout * 1000), max_records=limit)
+            messages: list[Received] = []
+            for place, records in batches.items():
+                self._progress.polled(place, records[0].offset, records[-1].offset + 1)
+                messages += map(_received, records)
+            return messages
+
+    def _commit(self) -> None:
+        offsets = self._progress.to_commit()
+        if not offsets:
+            return
+        with kafka_errors():
+            try:
+                self._consumer.commit(
+                    {place: OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()},
+                    timeout_ms=COMMIT_TIMEOUT_MS,
+                )
+            except errors.CommitFailedError:
+                self._progress.lost(offsets)
+                return
+            except errors.RebalanceInProgressError:
+                self._progress.finished()  # still ours perhaps: the next commit carries it, too
+                return
+        self._progress.committed()
+
+    def _rewind(self) -> None:
+        self._abandoned = False
+        assigned = set(self._assignment())
+        for place, offset in self._progress.begin_again().items():
+            if place in assigned:
+                self._consumer.seek(place, offset)
+
+    def _close(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)
+
+
+class Progress:
+    """What was polled and what is finished, per partition, since the last commit."""
+
+    def __init__(self) -> None:
+        self._first: dict[TopicPartition, int] = {}
+        self._following: dict[TopicPartition, int] = {}
+
+    def polled(self, place: TopicPartition, first: int, following: int) -> None:
+        """Messages from ``first`` on were handed out."""
+        self._first.setdefault(place, first)
+        self._following[place] = following
+
+    def to_commit(self) -> dict[TopicPartition, int]:
+        """Return the offset to commit for each partition."""
+        return dict(self._following)
+
+    def finished(self) -> None:
+        """All of it is done, though the broker has not noted it: never go back behind it."""
+        self._first = dict(self._following)
+
+    def committed(self) -> None:
+        """The broker has noted it."""
+        self._first.clear()
+        self._following.clear()
+
+    def begin_again(self) -> dict[TopicPartition, int]:
+        """Return where each partition was before what is not finished."""
+        first = dict(self._first)
+        self._following = {
+            place: offset for place, offset in first.items() if self._following[place] == offset
+        }
+        self._first = dict(self._following)
+        return first
+
+    def lost(self, places: Iterable[TopicPartition]) -> None:
+        """These partitions have gone to another member."""
+        for place in places:
+            self._first.pop(place, None)
+            self._following.pop(place, None)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-python is untyped
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Others own them from here on."""
+        self._progress.lost(list(revoked))
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """They begin at the group's committed offset, whatever we knew of them."""
+        self._progress.lost(list(assigned))
+
+
+def _received(record: Any) -> Received:
+    return Received(
+        record.topic,
+        record.partition,
+        record.offset,
+        (record.key or b"").decode("utf-8", "surrogateescape"),
+        record.value or b"",
+        record.timestamp * 1000,
+        {name: value or b"" for name, value in record.headers},
+    )
