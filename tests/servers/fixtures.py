@@ -130,5 +130,6 @@ def pytest_runtest_makereport(
     expected = hasattr(report, "wasxfail")
     if report.skipped and not expected and item.get_closest_marker("connected"):
         report.outcome = "failed"
-        report.longrepr = f"A connected test must not skip: {report.longreprtext or 'no reason'}"
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else "no reason"
+        report.longrepr = f"A connected test must not skip. {reason}"
     return report
