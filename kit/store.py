@@ -2,6 +2,7 @@
 
 ``sqlite:DIR``           files in a directory (made when missing)
 ``sqlite::memory:``      files in a private temporary directory that goes with the store
+``mongodb://…/DATABASE`` a MongoDB, or what speaks its protocol
 """
 
 import shutil
@@ -69,4 +70,9 @@ def open_store(url: str, service: str, driver: Driver = "motor") -> Store:
         return SqliteStore(Path(tempfile.mkdtemp(prefix="mooring-")), service, temporary=True)
     if scheme == "sqlite" and rest:
         return SqliteStore(Path(rest.removeprefix("//")), service)
-    raise ValueError(f"{url!r} names no store: sqlite:DIR, sqlite::memory:")
+    if scheme in ("mongodb", "mongodb+srv"):
+        # An embedded process must not import a driver: it is half of the start-up time.
+        from kit.mongo.store import MongoStore
+
+        return MongoStore(url, service, driver)
+    raise ValueError(f"{url!r} names no store: sqlite:DIR, sqlite::memory: or mongodb://…")

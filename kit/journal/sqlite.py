@@ -16,6 +16,7 @@ from msgspec import Raw
 
 from contracts.envelope import Fact
 from kit.errors import BrokenInvariant, Unavailable
+from kit.journal.drafts import require_steps
 from kit.journal.port import Appended, Draft
 from kit.sqlite.connections import chunks, padded
 from kit.sqlite.file import SqliteFile
@@ -82,7 +83,7 @@ class SqliteJournal:
         """Append drafts; callers that wait at the same time share one transaction."""
         if not drafts:
             return []
-        _require_steps(drafts)
+        require_steps(drafts)
         appended: list[Appended] = await self._file.write(_append, drafts)
         for waiter in tuple(self._waiting):
             waiter.look()
@@ -280,14 +281,3 @@ def _mark(connection: sqlite3.Connection, payloads: Sequence[Sequence[Fact]]) ->
             )
         connection.execute("UPDATE relay SET published = max(published, ?)", (last,))
     return [None] * len(payloads)
-
-
-def _require_steps(drafts: Sequence[Draft]) -> None:
-    """Refuse a batch that would leave a gap in a stream."""
-    expected: dict[str, int] = {}
-    for draft in drafts:
-        if draft.seq != expected.get(draft.stream, draft.seq) or draft.seq < 1:
-            raise BrokenInvariant(
-                "gap", "Drafts of a stream must follow each other", stream=draft.stream
-            )
-        expected[draft.stream] = draft.seq + 1
