@@ -17,8 +17,9 @@ Threads: vocabularies, conditions and formulas are immutable after construction 
 by any number of threads; the engine holds the interpreter lock, so more threads are not faster.
 Bind `Facts` once per activity and keep them on one thread.
 
-Measured on one shared core, 15 values bound: bind 5 µs, a condition of three parts 2.6 µs, 50
-rules on one activity 110 µs.
+Measured on one shared core, 15 fields: bind 5.6 µs; `holds` 1.7 µs for one part, 1.8 µs for three;
+`evaluate` 1.7 µs for each part up to the first that fails; a formula 2.2 µs; bind and 50 rules
+94 µs. A fresh rule compiles in 160 µs, a known text costs 0.1 µs.
 """
 
 from kit.rules.condition import (

@@ -139,6 +139,17 @@ def test_a_currency_without_decimals_takes_whole_amounts(tmp_path: Path) -> None
     assert [tier.spend for tier in load_programme(path).tiers] == [0, 600, 1800]
 
 
+def test_codes_are_used_once(tmp_path: Path) -> None:
+    again = """  - { id: base, name: { en: Again }, on: [visit], when: "true", awards: [
+      { wallet: base, points_per_unit: 1 }] }
+"""
+    found = problems(tmp_path, "\n# The five steps", f"{again}\n# The five steps")
+    assert [problem.partition(": ")[2] for problem in found] == [
+        "earning[0].id: 'base' is used more than once",
+        "earning[1].id: 'base' is used more than once",
+    ]
+
+
 @pytest.mark.parametrize("text", ["", "- a\n", "just text\n", "name: x\n", "tiers: [[1]]\n"])
 def test_a_file_of_another_shape_is_a_programme_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "club.yaml"

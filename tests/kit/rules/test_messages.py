@@ -225,6 +225,24 @@ def test_a_condition_must_be_true_or_false(text: str, kind: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1].exists(x, x == 1)",
+        "[1].map(x, x) == [1]",
+        '"a".matches("a")',
+        "dyn(1) == 1",
+        "type(1) == int",
+        "uint(1) == 1u",
+        'bytes("a") == b"a"',
+        "int(2.5) == 2",
+    ],
+)
+def test_the_engine_itself_is_without_them_too(text: str) -> None:
+    with pytest.raises(RuntimeError, match=r"undeclared reference|no matching overload"):
+        VOCABULARY.engine.compile(text)
+
+
 def test_length_depth_and_number_of_operators_are_limited() -> None:
     longest = "true" + " " * (MAXIMUM_CHARACTERS - 4)
     assert compile_condition(longest, VOCABULARY).holds({})
