@@ -4,12 +4,14 @@ A process reads its settings from the environment, in production and here alike;
 that environment for a platform that ``mooring up`` starts.
 """
 
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kit.auth import LocalIssuer
+from kit.settings import BusSettings, StoreSettings, reading
 
 API_PORTS = {"members": 8101, "points": 8102, "events": 8103}
 GATEWAY_PORT = 8080
@@ -30,6 +32,16 @@ class Place:
     first_api_port: int = 8101
     mongo: str | None = None
     kafka: str | None = None
+
+    def encoded(self) -> str:
+        """This place as text, for a child process."""
+        return json.dumps({**asdict(self), "data": str(self.data)})
+
+    @classmethod
+    def decode(cls, text: str) -> "Place":
+        """Read what ``encoded`` wrote."""
+        values = json.loads(text)
+        return cls(**{**values, "data": Path(values["data"])})
 
     @property
     def address(self) -> str:
@@ -90,6 +102,16 @@ class Place:
                 "MOORING_OIDC_JWKS_URL": f"{self.address}/.well-known/jwks.json",
             }
         return values
+
+    def store(self) -> StoreSettings:
+        """The store's settings at this place."""
+        with reading(self.environment()) as environment:
+            return StoreSettings.read(environment)
+
+    def bus(self) -> BusSettings:
+        """The bus's settings at this place."""
+        with reading(self.environment()) as environment:
+            return BusSettings.read(environment)
 
 
 def _passed_on(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -6,6 +6,7 @@ who was put to sleep with an expired lease can be told from its successor.
 """
 
 from dataclasses import dataclass
+from uuid import uuid4
 
 import msgspec
 
@@ -13,6 +14,7 @@ from kit.clock import SECOND, Clock
 from kit.views.port import Collection, Document, Views
 
 LEASES = Collection("leases")
+RELAY_LEASE_SECONDS = 5.0
 """Where a service keeps its leases."""
 
 
@@ -84,3 +86,8 @@ class Lease:
 
     def _lose(self) -> None:
         self.token, self._until = 0, 0
+
+
+def journal_lease(views: Views, journal: str, clock: Clock) -> Lease:
+    """Return a new owner's lease on publishing a journal."""
+    return Lease(views, LEASES, f"relay:{journal}", uuid4().hex, RELAY_LEASE_SECONDS, clock)

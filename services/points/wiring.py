@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from kit.bus.halts import HALTED
 from kit.clock import Clock, system_clock
 from kit.journal.port import Journal
 from kit.settings import StoreSettings
@@ -25,7 +26,7 @@ class Wiring:
     async def prepare(self) -> None:
         """Create tables, collections and indexes; harmless when they are there."""
         await self.entries.prepare()
-        await self.store.views.prepare([ACCOUNTS, LEASES])
+        await self.store.views.prepare([ACCOUNTS, HALTED, LEASES])
 
     async def close(self) -> None:
         """Release the store."""

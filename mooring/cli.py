@@ -1,0 +1,226 @@
+"""The command line of Mooring: one program for a laptop, a cluster and an auditor."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvloop
+from rich.console import Console
+
+from kit.auth import ROLES, LocalIssuer
+from kit.auth.wiring import local_issuer
+from kit.settings import AuthSettings, SettingsError, reading
+from mooring.environment import DEFAULT_DATA, GATEWAY_PORT, Place
+
+app = typer.Typer(
+    name="mooring",
+    help="A member club and loyalty platform that a brand runs itself.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+Data = Annotated[Path, typer.Option(help="The data directory.", envvar="MOORING_DATA")]
+Port = Annotated[int, typer.Option(help="The gateway's port.")]
+Mongo = Annotated[str | None, typer.Option(help="Use this MongoDB: mongodb://…")]
+Kafka = Annotated[str | None, typer.Option(help="Use this Kafka: host:port,host:port")]
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user ends in one sentence, not in a stack trace."""
+    from mooring.replay.activity import ReplayError
+    from mooring.settle import NotSettled
+    from mooring.up import UpError
+
+    try:
+        app()
+    except (SettingsError, ReplayError, UpError, NotSettled) as error:
+        err.print(str(error), style="red", markup=False)
+        sys.exit(1)
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    return uvloop.run(work)
+
+
+def _place(data: Path, port: int, mongo: str | None = None, kafka: str | None = None) -> Place:
+    return Place(
+        data=data,
+        port=port,
+        first_api_port=port + 21,
+        mongo=mongo,
+        kafka=f"kafka://{kafka.removeprefix('kafka://')}" if kafka else None,
+    )
+
+
+@app.command()
+def up(
+    replay: Annotated[
+        str | None, typer.Option(help="Then replay FILE or `completejourney`.")
+    ] = None,
+    until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
+    workers: Annotated[int, typer.Option(min=1, max=16, help="Workers per service.")] = 1,
+    stay: Annotated[bool, typer.Option(help="Keep running until interrupted.")] = True,
+    data: Data = DEFAULT_DATA,
+    port: Port = GATEWAY_PORT,
+    mongo: Mongo = None,
+    kafka: Kafka = None,
+) -> None:
+    """Start everything on this machine; embedded unless told otherwise."""
+    from mooring.session import run_up
+
+    _run(
+        run_up(
+            _place(data, port, mongo, kafka),
+            out,
+            replay=replay,
+            until=_day(until),
+            workers=workers,
+            stay=stay,
+        )
+    )
+
+
+@app.command()
+def replay(
+    what: Annotated[str, typer.Argument(help="A JSON Lines file, or `completejourney`.")],
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only what is before this day.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=1000)] = 1000,
+    data: Data = DEFAULT_DATA,
+    port: Port = GATEWAY_PORT,
+    mongo: Mongo = None,
+    kafka: Kafka = None,
+) -> None:
+    """Replay recorded activities through the public API of a running platform."""
+    from mooring.session import run_replay
+
+    _run(run_replay(_place(data, port, mongo, kafka), out, what, until=_day(until), batch=batch))
+
+
+@app.command()
+def verify(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    data: Data = DEFAULT_DATA,
+    mongo: Mongo = None,
+) -> None:
+    """Check the invariants on a live store and print the digest of what it holds."""
+    from mooring.session import run_verify
+
+    report = _run(run_verify(_place(data, GATEWAY_PORT, mongo)))
+    if as_json:
+        values = {"ok": report.ok, "digest": report.digest, "lines": report.lines}
+        print(json.dumps({**values, "findings": report.findings}))
+    else:
+        for finding in report.findings:
+            out.print(finding, style="red", markup=False)
+        counted = ", ".join(f"{count:,} {kind} lines" for kind, count in report.lines.items())
+        out.print(f"{'every invariant holds' if report.ok else 'BROKEN'}; {counted}")
+        out.print(f"digest: {report.digest}")
+    raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command()
+def rebuild(data: Data = DEFAULT_DATA, mongo: Mongo = None) -> None:
+    """Drop every view and rebuild it from the journals. Stop the platform first."""
+    from mooring.session import run_rebuild
+
+    for service, count in _run(run_rebuild(_place(data, GATEWAY_PORT, mongo))).items():
+        out.print(f"{service}: {count:,} rebuilt")
+
+
+@app.command()
+def token(
+    role: Annotated[str, typer.Option(help=f"One of {', '.join(ROLES)}.")],
+    member: Annotated[str | None, typer.Option(help="The member, for role member.")] = None,
+    hours: Annotated[int, typer.Option(min=1, max=24 * 30)] = 12,
+    data: Data = DEFAULT_DATA,
+    port: Port = GATEWAY_PORT,
+) -> None:
+    """Print a development token, alone: of the issuer that the environment names, else `up`'s."""
+    try:
+        print(_issuer(_place(data, port)).token(role, member, hours * 3600))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _issuer(place: Place) -> LocalIssuer:
+    """The issuer of MOORING_DEV_ISSUER_KEY (a container), or that of the place."""
+    if os.environ.get("MOORING_DEV_ISSUER_KEY"):
+        with reading() as environment:
+            configured = local_issuer(AuthSettings.read(environment))
+        if configured is not None:
+            return configured
+    return place.issuer()
+
+
+@app.command("dead-letters")
+def dead_letters(
+    group: Annotated[str, typer.Argument(help="The consumer group: members, points or events.")],
+    topic: Annotated[str, typer.Argument(help="The topic the messages came on.")],
+    redrive: Annotated[bool, typer.Option(help="Send them back, in order.")] = False,
+    data: Data = DEFAULT_DATA,
+    kafka: Kafka = None,
+) -> None:
+    """List what a consumer group could not handle, or send it back once the cause is mended."""
+    from mooring.session import run_dead_letters
+
+    _run(run_dead_letters(_place(data, GATEWAY_PORT, kafka=kafka), out, group, topic, redrive))
+
+
+@app.command()
+def indexes() -> None:
+    """Create topics, collections and indexes, as the environment says; once per release."""
+    from kit.settings import BusSettings, StoreSettings
+    from mooring.preparation import prepare
+
+    with reading() as environment:
+        store, bus = StoreSettings.read(environment), BusSettings.read(environment)
+    _run(prepare(store, bus))
+
+
+@app.command()
+def run(name: Annotated[str, typer.Argument(help="E.g. points-api, points-worker.")]) -> None:
+    """Run one process, its settings in the environment: what a container does."""
+    from mooring.processes import build
+
+    _serve([build(name)])
+
+
+@app.command("run-local", hidden=True)
+def run_local(place: str, names: list[str]) -> None:
+    """Run some processes of a platform on this machine in one (used by ``up``)."""
+    from mooring.processes import build
+
+    where = Place.decode(place)
+    _serve([build(name, where.values_of(name)) for name in names])
+
+
+def _serve(processes: list[Any]) -> None:
+    from kit.logs import configure_logging
+    from mooring.processes import run_all
+
+    configure_logging(os.environ.get("MOORING_LOG_LEVEL", "info"))
+
+    async def until_told() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await run_all(processes, stop)
+
+    _run(until_told())
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
