@@ -7,7 +7,7 @@ acknowledgement promises.
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,17 +25,17 @@ WAL_LIMIT_BYTES = 64 * 1024 * 1024
 _RETRY_SECONDS = 0.0005
 
 
-def connect(path: Path, cache_kib: int) -> sqlite3.Connection:
+def connect(path: Path, cache_kib: int, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
     """Open the file. Transactions are begun by hand; the connection may change threads."""
     connection = sqlite3.connect(
         path,
-        timeout=BUSY_SECONDS,
+        timeout=busy_seconds,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=256,
     )
     # Two processes that open a new file at once may meet here, and SQLite does not wait for them.
-    retried(lambda: connection.execute("PRAGMA journal_mode=WAL"))
+    retried(lambda: connection.execute("PRAGMA journal_mode=WAL"), busy_seconds)
     for pragma in (
         "synchronous=FULL",
         "secure_delete=ON",  # what is erased is overwritten: personal data lives in views
@@ -47,7 +47,7 @@ def connect(path: Path, cache_kib: int) -> sqlite3.Connection:
     return connection
 
 
-def retried(attempt: Any, seconds: float = BUSY_SECONDS) -> None:
+def retried(attempt: Callable[[], object], seconds: float) -> None:
     """Attempt until the file is not locked; SQLite's own waiting backs off to 100 ms a step.
 
     A writer that waits for another process's commit, some hundred microseconds, wants to know at

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kit.errors import Unavailable
-from kit.sqlite.connections import READER_CACHE_KIB, connect, outages
+from kit.sqlite.connections import BUSY_SECONDS, READER_CACHE_KIB, connect, outages
 from kit.sqlite.writer import Job, Work, Writer
 
 T = TypeVar("T")
@@ -22,9 +22,10 @@ Read = Callable[[sqlite3.Connection], T]
 class SqliteFile:
     """A file, opened when it is first used."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
         self.path = path
-        self._writer = Writer(path)
+        self._busy_seconds = busy_seconds
+        self._writer = Writer(path, busy_seconds)
         self._reader: sqlite3.Connection | None = None
         self._closed = False
 
@@ -57,7 +58,10 @@ class SqliteFile:
 
     async def create(self, statements: Sequence[str]) -> None:
         """Carry out the statements that make its tables."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(self.path.name, str(error)) from error
         await self.write(_create, statements)
 
     async def close(self) -> None:
@@ -70,7 +74,7 @@ class SqliteFile:
 
     def _read_alone(self, work: Read[T]) -> T:
         with outages(self.path.name):
-            connection = connect(self.path, READER_CACHE_KIB)
+            connection = connect(self.path, READER_CACHE_KIB, self._busy_seconds)
             try:
                 return work(connection)
             finally:
@@ -80,7 +84,7 @@ class SqliteFile:
         if self._closed:
             raise Unavailable(self.path.name, "closed")
         if self._reader is None:
-            self._reader = connect(self.path, READER_CACHE_KIB)
+            self._reader = connect(self.path, READER_CACHE_KIB, self._busy_seconds)
         return self._reader
 
 

@@ -9,6 +9,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -38,13 +39,14 @@ class Job:
 class Writer:
     """The writer thread of one file in one process; it starts with the first job."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, busy_seconds: float) -> None:
+        self._path, self._busy_seconds = path, busy_seconds
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
         self._full = True
+        self._current: list[Job] = []
 
     def submit(self, job: Job) -> None:
         """Queue a job; its future is settled after the commit that holds it."""
@@ -68,19 +70,37 @@ class Writer:
             thread.join()
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        finally:
+            self._abandon()
+
+    def _serve(self) -> None:
         connection: sqlite3.Connection | None = None
         for jobs in self._groups():
+            self._current = jobs
             try:
                 connection = connection or self._connect()
             except (sqlite3.Error, OSError) as error:
                 _settle([(job, _outage(self._path, error)) for job in jobs])
-                continue
-            _settle(self._commit(connection, jobs))
+            else:
+                _settle(self._commit(connection, jobs))
+            self._current = []
         if connection is not None:
             connection.close()
 
+    def _abandon(self) -> None:
+        """Leave nobody waiting: an error that nobody foresaw must not look like a slow disk."""
+        with self._lock:
+            self._closed = True
+        left = self._current
+        while not self._queue.empty():
+            job = self._queue.get()
+            left += [job] if job is not None else []
+        _settle([(job, Unavailable(self._path.name, "its writer has stopped")) for job in left])
+
     def _connect(self) -> sqlite3.Connection:
-        connection = connect(self._path, WRITER_CACHE_KIB)
+        connection = connect(self._path, WRITER_CACHE_KIB, self._busy_seconds)
         connection.execute("PRAGMA busy_timeout=0")  # ``retried`` waits, in smaller steps
         return connection
 
@@ -112,7 +132,7 @@ class Writer:
         self, connection: sqlite3.Connection, jobs: list[Job]
     ) -> list[tuple[Job, Any]]:
         self._synchronise(connection, full=any(job.durable for job in jobs))
-        retried(lambda: connection.execute("BEGIN IMMEDIATE"))
+        retried(lambda: connection.execute("BEGIN IMMEDIATE"), self._busy_seconds)
         try:
             settled: list[tuple[Job, Any]] = []
             for work, group in groupby(jobs, key=lambda job: job.work):
@@ -139,7 +159,7 @@ def _outage(path: Path, error: Exception) -> Exception:
 def _settle(settled: Sequence[tuple[Job, Any]]) -> None:
     """Hand results to their event loops, one call for each loop."""
     for loop, group in groupby(settled, key=lambda pair: pair[0].loop):
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(_resolve, list(group))
 
 
