@@ -92,8 +92,8 @@ class ActivityFold:
     def apply(self, state: ActivityState, fact: Fact, body: Any) -> ActivityState:
         """The state after one more fact."""
         if isinstance(body, ReturnMatched):
-            owed = tuple(o for o in state.owed if o.match.activity_id != body.activity_id)
-            return ActivityState(fact.seq, state.waiting, owed)
+            rest = tuple(o for o in state.owed if o.match.activity_id != body.activity_id)
+            return ActivityState(fact.seq, state.waiting, rest)
         return recorded(state, body, fact.seq, fact.occurred_at)
 
 
@@ -123,11 +123,12 @@ def record(state: ActivityState, command: Record) -> list[Recorded]:
         return [new]
     seq = state.seq + len(state.owed) + 1
     after = recorded(replace(state, owed=()), activity, seq, command.occurred_at)
-    return [*_written(state.owed), new, *_written(after.owed)]
+    return [*owed(state), new, *owed(after)]
 
 
-def _written(owed: tuple[Owed, ...]) -> list[Recorded]:
-    return [Recorded(match_key(o.match.activity_id), o.occurred_at, o.match) for o in owed]
+def owed(state: ActivityState) -> list[Recorded]:
+    """The matches that are still to be written."""
+    return [Recorded(match_key(o.match.activity_id), o.occurred_at, o.match) for o in state.owed]
 
 
 def _resolved(state: ActivityState, command: Record, request: ReturnRequest) -> ActivityRecorded:
@@ -161,11 +162,11 @@ def _matches(
 ) -> ActivityState:
     """The returns that waited for this purchase take back their share, in order of arrival."""
     purchase = Purchase(activity.activity_id, seq, occurred_at, activity.lines, {})
-    owed = []
+    matched = []
     for waiting in state.waiting[activity.activity_id]:
         returned = take_back_at_most(purchase, waiting.requested)
         purchase = with_returns(purchase, [returned])
         match = ReturnMatched(waiting.activity_id, waiting.member_id, returned)
-        owed.append(Owed(waiting.occurred_at, match))
+        matched.append(Owed(waiting.occurred_at, match))
     rest = {key: value for key, value in state.waiting.items() if key != activity.activity_id}
-    return ActivityState(seq, rest, (*state.owed, *owed))
+    return ActivityState(seq, rest, (*state.owed, *matched))

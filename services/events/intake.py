@@ -1,0 +1,152 @@
+"""From a request's body to an activity in its one normal form, ready to be recorded.
+
+Two bodies that say the same become the same bytes, so the hash tells a retry from a misuse of the
+id: lines are numbered, left-out amounts filled in, attributes sorted, times in microseconds.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+from pydantic import ValidationError
+
+from contracts.events import ActivityRecorded, PurchaseLine, ReturnRequest
+from kit.clock import SECOND, to_micros
+from kit.errors import ServiceError
+from kit.http.json_body import malformed_json
+from kit.http.validation import invalid_body
+from services.events.domain.identity import activity_id
+from services.events.schemas import (
+    ContactBody,
+    CustomBody,
+    PurchaseBody,
+    Recorded,
+    ReturnBody,
+    ReviewBody,
+    activity_body,
+)
+
+EARLIEST = 631_152_000 * SECOND  # 1990-01-01
+TOLERANCE = 300 * SECOND  # clocks of senders may be fast
+MOST_IN_BATCH = 1_000
+
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """An activity as it came in."""
+
+    activity: ActivityRecorded
+    occurred_at: int
+    input_hash: bytes
+
+
+class _Batch(msgspec.Struct, forbid_unknown_fields=True):
+    activities: list[msgspec.Raw]
+
+
+def split_batch(body: bytes) -> list[bytes]:
+    """The items of a batch, unread: one that is wrong must not spoil the others."""
+    try:
+        items = msgspec.json.decode(body, type=_Batch).activities
+    except msgspec.ValidationError as error:
+        raise ServiceError(
+            "invalid",
+            "invalid_request",
+            f"A batch is an object with a list `activities`: {error}",
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise malformed_json(error) from error
+    if not 1 <= len(items) <= MOST_IN_BATCH:
+        raise ServiceError(
+            "invalid",
+            "invalid_request",
+            f"A batch has 1 to {MOST_IN_BATCH} activities; this one has {len(items)}",
+        )
+    return [bytes(item) for item in items]
+
+
+def read_item(raw: bytes, place: int, now: int) -> Intake:
+    """One item of a batch; raises ServiceError that names the fields at fault."""
+    try:
+        body = activity_body.validate_json(raw)
+    except ValidationError as error:
+        raise invalid_body(error, _plain(raw), within=f"activities[{place}]") from error
+    return normalised(body, now)
+
+
+def _plain(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def normalised(body: Recorded, now: int) -> Intake:
+    """The activity in its normal form; raises ServiceError when its time cannot be."""
+    occurred_at = to_micros(body.occurred_at)
+    if not EARLIEST <= occurred_at <= now + TOLERANCE:
+        raise _impossible_time(occurred_at < EARLIEST)
+    activity = ActivityRecorded(
+        activity_id(body.source, body.external_id),
+        body.member_id,
+        body.source,
+        body.external_id,
+        body.type,  # type: ignore[attr-defined]
+        body.channel,
+        store=body.store,
+        **_SPECIFIC[type(body)](body),
+    )
+    content = _encoder.encode((activity, occurred_at))
+    return Intake(activity, occurred_at, blake2b(content, digest_size=16).digest())
+
+
+def _impossible_time(early: bool) -> ServiceError:
+    message = "is before 1990" if early else "is more than 5 minutes from now"
+    error = {
+        "field": "occurred_at",
+        "message": message,
+        "fix": "Send the time at which it happened, with the offset of its zone.",
+    }
+    return ServiceError(
+        "invalid",
+        "invalid_request",
+        f"1 field is not valid: occurred_at {message}.",
+        errors=[error],
+    )
+
+
+def _purchase(body: Any) -> dict[str, Any]:
+    """A purchase always has lines, so that a return can name what comes back."""
+    if not body.lines:
+        return {"amount": body.amount, "lines": (PurchaseLine(1, body.amount),)}
+    lines = tuple(
+        [
+            PurchaseLine(line.line or place, line.amount, line.sku, line.quantity, line.category)
+            for place, line in enumerate(body.lines, 1)
+        ]
+    )
+    return {"amount": sum([line.amount for line in lines]), "lines": lines}
+
+
+def _return(body: Any) -> dict[str, Any]:
+    ref = body.purchase
+    purchase = ref.activity_id or activity_id(ref.source or body.source, ref.external_id)
+    lines = tuple(sorted((line.line, line.amount) for line in body.lines))
+    return {"requested": ReturnRequest(purchase, lines)}
+
+
+def _custom(body: Any) -> dict[str, Any]:
+    return {"subject": body.subject, "attributes": dict(sorted(body.attributes.items()))}
+
+
+_SPECIFIC: Mapping[type, Callable[[Any], dict[str, Any]]] = {
+    PurchaseBody: _purchase,
+    ReturnBody: _return,
+    ContactBody: lambda body: {"subject": body.subject},
+    ReviewBody: lambda body: {"rating": body.rating, "subject": body.subject},
+    CustomBody: _custom,
+}
