@@ -74,7 +74,8 @@ def test_a_member_stands_on_the_highest_step_whose_rules_hold_up_to_it(
 def test_the_parameters_of_the_evidence(programme: Programme) -> None:
     evidence = programme.evidence
     assert evidence.contact.within_days == 90
-    assert {"visit", "app_open", "content_view", "wish"} <= set(evidence.contact.activities)
+    assert {"visit", "app_open", "content_view"} <= set(evidence.contact.activities)
+    assert "wish" not in evidence.contact.activities
     assert (evidence.sustained.purchases, evidence.sustained.within_days) == (6, 180)
     assert (evidence.advocacy.activities, evidence.advocacy.within_days) == (("share",), 365)
     assert evidence.content.minimum_rating == 4

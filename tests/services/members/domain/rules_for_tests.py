@@ -24,7 +24,7 @@ def highest(combination: int) -> int:
 
 
 RULES = Rules(
-    contact_activities=frozenset(("visit", "app_open", "content_view", "wish", "share", "review")),
+    contact_activities=frozenset(("visit", "app_open", "content_view", "share", "review")),
     contact_within=90 * DAY,
     advocacy_activities=frozenset(("share",)),
     advocacy_within=365 * DAY,
