@@ -181,12 +181,13 @@ def dead_letters(
 @app.command()
 def indexes() -> None:
     """Create topics, collections and indexes, as the environment says; once per release."""
-    from kit.settings import BusSettings, StoreSettings
+    from kit.settings import BusSettings, StoreSettings, read_programme_path
     from mooring.preparation import prepare
 
     with reading() as environment:
         store, bus = StoreSettings.read(environment), BusSettings.read(environment)
-    _run(prepare(store, bus))
+        programme = read_programme_path(environment)
+    _run(prepare(store, bus, programme))
 
 
 @app.command()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import programmes
 from kit.auth import LocalIssuer
 from kit.settings import BusSettings, StoreSettings, reading
 
@@ -49,6 +50,12 @@ class Place:
         return f"http://{self.host}:{self.port}"
 
     @property
+    def programme(self) -> Path:
+        """The programme: the one that the environment names, else the one Mooring ships."""
+        given = os.environ.get("MOORING_PROGRAMME")
+        return Path(given) if given else Path(programmes.__file__).with_name("five_star.yaml")
+
+    @property
     def key_file(self) -> Path:
         """The private key of the local issuer."""
         return self.data / "issuer.jwk"
@@ -76,6 +83,7 @@ class Place:
         return {
             "MOORING_STORE_URL": self.mongo or f"sqlite:{self.data.resolve()}",
             "MOORING_BUS_URL": self.kafka or f"sqlite:{self.data.resolve()}",
+            "MOORING_PROGRAMME": str(self.programme),
             "MOORING_OIDC_ISSUER": self.address,
             "MOORING_OIDC_AUDIENCE": AUDIENCE,
             **urls,
@@ -115,8 +123,8 @@ class Place:
 
 
 def _passed_on(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Settings that the person who starts it may give, such as the programme or the log level."""
-    names = ("PROGRAMME", "LOG_LEVEL", "OTLP_ENDPOINT", "MONGO_DRIVER")
+    """Settings that the person who starts it may give, such as the log level."""
+    names = ("LOG_LEVEL", "OTLP_ENDPOINT", "MONGO_DRIVER")
     return {
         name: environment[name]
         for name in (f"MOORING_{short}" for short in names)

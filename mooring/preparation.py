@@ -1,5 +1,7 @@
 """What a release needs before its processes start: topics, collections, indexes."""
 
+from pathlib import Path
+
 from contracts.topics import ALL_TOPICS
 from kit.bus.open import open_bus
 from kit.bus.port import TopicSpec
@@ -19,14 +21,14 @@ def topic_specs(bus: BusSettings) -> list[TopicSpec]:
     return specs
 
 
-async def prepare(store: StoreSettings, bus: BusSettings) -> None:
+async def prepare(store: StoreSettings, bus: BusSettings, programme: Path) -> None:
     """Create topics, collections and indexes. Harmless when they are there."""
     broker = open_bus(bus)
     try:
         await broker.prepare(topic_specs(bus))
     finally:
         await broker.close()
-    async with opened(store) as services:
+    async with opened(store, programme) as services:
         await services.members.prepare()
         await services.points.prepare()
         await services.events.prepare()

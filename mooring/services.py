@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from kit.settings import StoreSettings
 from services.events import wiring as events
@@ -20,9 +21,11 @@ class Services:
 
 
 @asynccontextmanager
-async def opened(store: StoreSettings) -> AsyncIterator[Services]:
+async def opened(store: StoreSettings, programme: Path) -> AsyncIterator[Services]:
     """Open all three stores, and close them again."""
-    services = Services(members.wire(store), points.wire(store), events.wire(store))
+    services = Services(
+        members.wire(store, programme=programme), points.wire(store), events.wire(store)
+    )
     try:
         yield services
     finally:

@@ -40,7 +40,7 @@ async def run_up(
     """Prepare, start, replay when asked, say where things are, and stay until interrupted."""
     platform = Platform(place)
     place.issuer()
-    await prepare(place.store(), place.bus())
+    await prepare(place.store(), place.bus(), place.programme)
     try:
         platform.start_all(workers)
         await platform.ready()
@@ -67,7 +67,7 @@ async def run_replay(
     tally = await _send(place, token, activities, total, batch, out)
     sent = loop.time()
     broker = open_bus(place.bus())
-    async with opened(place.store()) as services:
+    async with opened(place.store(), place.programme) as services:
         try:
             await settle(broker, services)
         finally:
@@ -136,7 +136,7 @@ async def _until_told(platform: Platform) -> None:
 
 async def run_verify(place: Place) -> Report:
     """Check the store at this place."""
-    async with opened(place.store()) as services:
+    async with opened(place.store(), place.programme) as services:
         return await verify(services)
 
 
@@ -146,7 +146,7 @@ async def run_rebuild(place: Place) -> dict[str, int]:
     from services.members.rebuild import rebuild as rebuild_members
     from services.points.rebuild import rebuild as rebuild_points
 
-    async with opened(place.store()) as services:
+    async with opened(place.store(), place.programme) as services:
         return {
             "members": await rebuild_members(services.members, services.events.activities),
             "points": await rebuild_points(services.points),

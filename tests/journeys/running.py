@@ -54,7 +54,7 @@ class Running:
 async def running(place: Place, workers: int = 1) -> AsyncIterator[Running]:
     """Start everything at this place, and stop it in good order."""
     place.issuer()
-    await prepare(place.store(), place.bus())
+    await prepare(place.store(), place.bus(), place.programme)
     names = ["gateway", *APIS, *(name for name in WORKERS for _ in range(workers))]
     stop = asyncio.Event()
     processes = [build(name, place.values_of(name)) for name in names]
@@ -62,7 +62,7 @@ async def running(place: Place, workers: int = 1) -> AsyncIterator[Running]:
     bus = open_bus(place.bus())
     try:
         await _ready(place, task)
-        async with opened(place.store()) as services:
+        async with opened(place.store(), place.programme) as services:
             yield Running(place, services, bus)
     finally:
         stop.set()
