@@ -8,6 +8,8 @@ from kit.journal.port import Journal
 from kit.settings import StoreSettings
 from kit.store import Store, open_store
 from kit.views.lease import LEASES
+from services.events.campaigns import Campaigns
+from services.events.deciding import Decider
 from services.events.views import COLLECTIONS, Recording, recording
 
 SERVICE = "events"
@@ -43,3 +45,8 @@ def wire(settings: StoreSettings, clock: Clock = system_clock) -> Wiring:
     decisions = store.journal(DECISIONS_JOURNAL)
     streams = recording(activities, store.views, clock)
     return Wiring(store, activities, decisions, streams, clock)
+
+
+def decider(wiring: Wiring, campaigns: Campaigns) -> Decider:
+    """What decides activities, in the worker."""
+    return Decider(wiring.activities, wiring.decisions, wiring.store.views, campaigns, wiring.clock)

@@ -41,7 +41,9 @@ def absorb(progress: Progress, card: MemberCard, version: int, now: int) -> Prog
     known = progress.card
     if known is None:
         return replace(progress, card=card, card_version=version, carded_at=now)
-    if version <= progress.card_version:
+    if version < progress.card_version:
+        return progress
+    if version == progress.card_version and card.complete_from >= known.complete_from:
         return progress
     if card.absorbed > progress.decided:
         card = _with_older_changes(card, known)
