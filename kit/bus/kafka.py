@@ -8,6 +8,7 @@ happen once, and a client bug in them would be ours to find.
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 from kafka import TopicPartition
@@ -48,11 +49,8 @@ class KafkaBus:
 
     def subscribe(self, topics: Sequence[str], group: str) -> KafkaSubscription:
         """Return a member of the group; it joins with its first poll."""
-
-        def lag(places: Sequence[TopicPartition]) -> int:
-            return self._asking.submit(self._topics.lag_of, places, group).result()
-
-        member = KafkaSubscription(self._servers, self._settings, topics, group, lag)
+        cluster = _Cluster(self._topics, self._asking)
+        member = KafkaSubscription(self._servers, self._settings, topics, group, cluster)
         self._subscriptions.append(member)
         return member
 
@@ -67,6 +65,22 @@ class KafkaBus:
         await _in(self._asking, self._topics.close)
         self._publishing.shutdown(wait=False)
         self._asking.shutdown(wait=False)
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    """The admin client as other threads see it."""
+
+    topics: KafkaTopics
+    thread: ThreadPoolExecutor
+
+    def require(self, names: Sequence[str]) -> None:
+        """Raise Unavailable when a topic is not there."""
+        self.thread.submit(self.topics.require, names).result()
+
+    def lag_of(self, places: Sequence[TopicPartition], group: str) -> int:
+        """Return the group's lag over these partitions."""
+        return self.thread.submit(self.topics.lag_of, places, group).result()
 
 
 async def _in(thread: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:

@@ -8,7 +8,7 @@ given up with everything finished and committed.
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from kafka import (
     ConsumerRebalanceListener,
@@ -29,7 +29,16 @@ COMMIT_TIMEOUT_MS = 10_000
 CLOSE_TIMEOUT_MS = 5_000
 
 Result = TypeVar("Result")
-LagOf = Callable[[Sequence[TopicPartition]], int]
+
+
+class Cluster(Protocol):
+    """What a member asks about the cluster; answered by the bus's admin client."""
+
+    def require(self, names: Sequence[str]) -> None:
+        """Raise Unavailable when a topic is not there."""
+
+    def lag_of(self, places: Sequence[TopicPartition], group: str) -> int:
+        """Return the group's lag over these partitions."""
 
 
 class KafkaSubscription:
@@ -41,13 +50,13 @@ class KafkaSubscription:
         settings: KafkaSettings,
         topics: Sequence[str],
         group: str,
-        lag: LagOf,
+        cluster: Cluster,
     ) -> None:
         self._servers = servers
         self._settings = settings
         self._topics = list(topics)
         self._group = group
-        self._lag_of = lag
+        self._cluster = cluster
         self._consumer: Any = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"consume-{group}")
         self._progress = Progress()
@@ -68,7 +77,7 @@ class KafkaSubscription:
 
     async def lag(self) -> int:
         """Return how many messages of the owned partitions are not committed yet."""
-        return await self._in_thread(lambda: self._lag_of(self._assignment()))
+        return await self._in_thread(lambda: self._cluster.lag_of(self._assignment(), self._group))
 
     async def close(self) -> None:
         """Leave the group."""
@@ -96,6 +105,7 @@ class KafkaSubscription:
 
     def _connected(self) -> Any:
         if self._consumer is None:
+            self._cluster.require(self._topics)
             self._consumer = self._connect()
             self._consumer.subscribe(topics=self._topics, listener=_Listener(self._progress))
         return self._consumer
@@ -123,6 +133,7 @@ class KafkaSubscription:
             if self._abandoned:
                 self._rewind()
             batches = consumer.poll(timeout_ms=round(timeout * 1000), max_records=limit)
+            _keep_joining(consumer)
             messages: list[Received] = []
             for place, records in batches.items():
                 self._progress.polled(place, records[0].offset, records[-1].offset + 1)
@@ -212,6 +223,18 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-python
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """They begin at the group's committed offset, whatever we knew of them."""
         self._progress.lost(list(assigned))
+
+
+def _keep_joining(consumer: Any) -> None:
+    """Make the next poll go on with a join that this one had no time to finish.
+
+    kafka-python 3.0.12 otherwise forgets a join that new metadata had called for: it notes the
+    metadata as dealt with when the join begins, and a poll that times out before the end leaves
+    the member without partitions and without heartbeats for good. Seen in two of six starts.
+    """
+    coordinator = consumer._coordinator
+    if coordinator.rejoining:
+        coordinator.request_rejoin()
 
 
 def _received(record: Any) -> Received:

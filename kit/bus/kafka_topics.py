@@ -10,6 +10,7 @@ from contracts.topics import DEAD_LETTER_SUFFIX
 from kit.bus.kafka_client import KafkaSettings, common_options, kafka_errors
 from kit.bus.port import TopicSpec
 from kit.bus.topic_errors import partitions_differ
+from kit.errors import Unavailable
 
 DAY_MS = 86_400_000
 
@@ -70,17 +71,22 @@ class KafkaTopics:
             configs["min.insync.replicas"] = str(self._settings.min_insync_replicas)
         return configs
 
-    def lag(self, names: Sequence[str], group: str) -> int:
-        """Return the group's lag over all partitions of the topics."""
+    def require(self, names: Sequence[str]) -> dict[str, int]:
+        """Return the partition counts. Raises Unavailable when a topic is not there yet."""
         with kafka_errors():
             found = self._partitions(names)
-            missing = set(names) - set(found)
-            if missing:
-                raise errors.UnknownTopicOrPartitionError(", ".join(sorted(missing)))
-            places = [
-                TopicPartition(name, number) for name in names for number in range(found[name])
-            ]
-            return self.lag_of(places, group)
+        missing = sorted(set(names) - set(found))
+        if missing:
+            raise Unavailable(f"topic {missing[0]}", "it has not been created yet")
+        return found
+
+    def lag(self, names: Sequence[str], group: str) -> int:
+        """Return the group's lag over all partitions of the topics."""
+        partitions = self.require(names)
+        places = [
+            TopicPartition(name, number) for name in names for number in range(partitions[name])
+        ]
+        return self.lag_of(places, group)
 
     def lag_of(self, places: Sequence[TopicPartition], group: str) -> int:
         """Return the group's lag over these partitions."""

@@ -35,7 +35,7 @@ class Broker:
         else:
             from kit.bus.kafka import KafkaBus, KafkaSettings
 
-            bus = KafkaBus(KafkaSettings(self.place, session_timeout_seconds=6.0))
+            bus = KafkaBus([self.place], KafkaSettings(session_timeout_seconds=6.0))
         self.opened.append(bus)
         return bus
 

@@ -7,7 +7,7 @@ import pytest
 
 from kit.bus.partitioner import partition_of
 from kit.bus.port import Bus, Message, TopicSpec
-from kit.errors import ServiceError
+from kit.errors import ServiceError, Unavailable
 from tests.ports.bus.brokers import (
     PARTITIONS,
     Broker,
@@ -203,3 +203,24 @@ async def test_a_waiting_poll_returns_when_another_process_publishes(
 async def test_an_empty_publish_does_nothing(broker: Broker, bus: Bus) -> None:
     await bus.publish([])
     assert await bus.lag([broker.topic], broker.group) == 0
+
+
+async def test_polls_shorter_than_a_join_still_end_with_partitions(
+    broker: Broker, bus: Bus
+) -> None:
+    await bus.publish(numbered(broker.topic, KEYS, 1))
+    subscription = bus.subscribe([broker.topic], broker.group)
+    received = []
+    deadline = time.monotonic() + 20
+    while len(received) < len(KEYS) and time.monotonic() < deadline:
+        received += await subscription.poll(100, 0.002)
+    assert by_key(received) == complete(KEYS, 1)
+
+
+async def test_a_topic_that_is_not_there_yet_is_an_outage(broker: Broker, bus: Bus) -> None:
+    subscription = bus.subscribe([broker.topic + "-later"], broker.group)
+    with pytest.raises(Unavailable, match=r"topic .*-later cannot be reached"):
+        await subscription.poll(1, 0.1)
+    await bus.prepare([TopicSpec(broker.topic + "-later", 2)])
+    await bus.publish([Message(broker.topic + "-later", "M1", b"here")])
+    assert values(await take(subscription, 1)) == ["here"]
