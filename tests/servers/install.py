@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,15 @@ POM = HERE / "pom.xml"
 DEBIAN_SUITE = "sid"  # the only suite that carries postgresql-18-documentdb
 DEBIAN_PACKAGES = "postgresql-18-documentdb,ca-certificates"
 FERRETDB = "github.com/FerretDB/FerretDB/v2/cmd/ferretdb@v2.7.0"
-GO_NEEDED = (1, 24)
+GO_NEEDED = (1, 25)
+# $0 is the root folder, the rest is the command. Go finds itself through /proc, and trusts whom
+# this machine trusts.
+ENTER = """\
+mount -t proc proc "$0/proc"
+[ ! -d /etc/ssl/certs ] || mount --bind /etc/ssl/certs "$0/etc/ssl/certs"
+exec chroot "$0" "$@"
+"""
+PRIVATE_MOUNTS = ("unshare", "--mount", "--propagation", "private")
 
 # What each program's Debian package is called.
 PACKAGES = {
@@ -165,7 +174,6 @@ def _documentdb(target: Cache, say: Callable[[str], None]) -> None:
     def make(folder: Path, log: Path) -> None:
         debian = folder / "root"
         # In a mount namespace of its own, an interrupted debootstrap leaves no mount behind.
-        private = ["unshare", "--mount", "--propagation", "private"]
         include = f"--include={DEBIAN_PACKAGES}"
         build = [
             "debootstrap",
@@ -175,7 +183,7 @@ def _documentdb(target: Cache, say: Callable[[str], None]) -> None:
             str(debian),
             _mirror(log),
         ]
-        run([*private, *build], log=log, timeout_seconds=600, root=True)
+        run([*PRIVATE_MOUNTS, *build], log=log, timeout_seconds=600, root=True)
         run(["chroot", str(debian), "apt-get", "clean"], log=log, timeout_seconds=60, root=True)
 
     _component(target, "documentdb", f"{DEBIAN_SUITE} {DEBIAN_PACKAGES}", make, say)
@@ -195,8 +203,8 @@ def _host_go_is_enough() -> bool:
     go = find("go")
     if go is None:
         return False
-    said = os.popen(f"{go} env GOVERSION").read()
-    version = re.match(r"go(\d+)\.(\d+)", said)
+    said = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=False)
+    version = re.match(r"go(\d+)\.(\d+)", said.stdout)
     return version is not None and (int(version[1]), int(version[2])) >= GO_NEEDED
 
 
@@ -212,7 +220,7 @@ def _ferretdb_by_debian(target: Cache, say: Callable[[str], None]) -> None:
     """Without a recent Go on this machine, build with the one of the Debian root folder."""
 
     def make(folder: Path, log: Path) -> None:
-        chroot = ["chroot", str(target.debian)]
+        chroot = [*PRIVATE_MOUNTS, "sh", "-eu", "-c", ENTER, str(target.debian)]
         apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"]
         install = [*apt, "install", "--no-install-recommends", "golang-go"]
         run([*chroot, *install], log=log, timeout_seconds=600, root=True)
