@@ -108,7 +108,7 @@ class MongoJournal:
             for place in order[:end]:
                 if place not in here:
                     outcomes[place] = _APPENDED
-            left = _behind(left, order[end]) if end < len(order) else []
+            left = _behind(left, end) if end < len(order) else []
         return stopped
 
     async def _resolve(

@@ -14,8 +14,8 @@ from kit.clock import SECOND, Clock
 from kit.views.port import Collection, Document, Views
 
 LEASES = Collection("leases")
-RELAY_LEASE_SECONDS = 5.0
 """Where a service keeps its leases."""
+RELAY_LEASE_SECONDS = 5.0
 
 
 class _Held(msgspec.Struct, frozen=True):

@@ -49,11 +49,17 @@ class Stores:
 
 
 @pytest.fixture(params=ADAPTERS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
-    """A fresh place to store things, of each adapter in turn."""
-    if request.param == "sqlite":
+def adapter(request: pytest.FixtureRequest) -> str:
+    """Each adapter in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, adapter: str, tmp_path: Path) -> Stores:
+    """A fresh place to store things."""
+    if adapter == "sqlite":
         return Stores(f"sqlite:{tmp_path}", "motor")
-    driver = {name: name for name in get_args(Driver)}[request.param.removeprefix("mongo-")]
+    driver = {name: name for name in get_args(Driver)}[adapter.removeprefix("mongo-")]
     server = request.getfixturevalue("document_server")
     return Stores(f"{server.url.rstrip('/')}/test_{uuid4().hex[:12]}", driver)
 

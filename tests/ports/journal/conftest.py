@@ -1,5 +1,5 @@
 """The fixtures of the journal's port suite."""
 
-from tests.ports.stores import journal, place, stores
+from tests.ports.stores import adapter, journal, place, stores
 
-__all__ = ["journal", "place", "stores"]
+__all__ = ["adapter", "journal", "place", "stores"]

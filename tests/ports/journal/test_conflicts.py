@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 
-from kit.journal.port import Journal
+from kit.journal.port import Appended, Draft, Journal
 from tests.ports.stores import Stores, draft, gapless, outcomes, places, run, whole
 
 
@@ -161,3 +161,35 @@ async def test_writers_that_reload_after_a_conflict_all_get_through(stores: Stor
     facts = await journals[0].read("a:0")
     assert {fact.key for fact in facts} == {f"writer-{n}" for n in range(4)}
     assert places(facts) == [("a:0", n) for n in (1, 2, 3, 4)]
+
+
+async def test_a_long_run_that_is_stopped_does_not_touch_the_runs_beside_it(
+    journal: Journal,
+) -> None:
+    """Long runs are inserted in line, where one refusal stops the command."""
+    await journal.append([draft("a:2", 1, "k2"), draft("a:4", 1, "k4")])
+    batch = [
+        *run("a:1", 1, 12),
+        *(draft("a:2", seq, f"k{seq if seq < 9 else 2}") for seq in range(2, 14)),
+        *run("a:3", 1, 2),
+        *(draft("a:4", seq, f"k{seq if seq < 7 else 4}") for seq in range(2, 12)),
+        *run("a:5", 1, 9),
+    ]
+    batch[12] = draft("a:2", 2, "k1")
+    told = dict(Counter((d.stream, a.outcome) for d, a in await told_by(journal, batch)))
+    assert told == {
+        ("a:1", "appended"): 12,
+        ("a:2", "appended"): 7,
+        ("a:2", "duplicate"): 1,
+        ("a:2", "not_tried"): 4,
+        ("a:3", "appended"): 2,
+        ("a:4", "appended"): 2,
+        ("a:4", "duplicate"): 1,
+        ("a:4", "not_tried"): 7,
+        ("a:5", "appended"): 9,
+    }
+    assert gapless(await whole(journal))
+
+
+async def told_by(journal: Journal, batch: list[Draft]) -> list[tuple[Draft, Appended]]:
+    return list(zip(batch, await journal.append(batch), strict=True))

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 from contracts.envelope import Fact
 from kit.journal.port import Journal
@@ -131,3 +132,16 @@ async def test_changed_gives_up_when_time_is_up(journal: Journal) -> None:
     started = time.monotonic()
     await journal.changed(0.1)
     assert 0.09 < time.monotonic() - started < 1
+
+
+async def test_a_writer_with_a_late_clock_does_not_change_the_order(journal: Journal) -> None:
+    for seq in (1, 2, 3, 4):
+        await journal.append([replace(draft("a:1", seq), posted_at=1_000 - seq)])
+    await journal.append([replace(draft("a:2", 1), posted_at=1)])
+    published: list[Fact] = []
+    while facts := await journal.unpublished(limit=2):
+        assert len(facts) <= 2
+        await journal.mark_published(facts)
+        published += facts
+    assert sorted(places(published)) == [*(("a:1", n) for n in (1, 2, 3, 4)), ("a:2", 1)]
+    assert in_order(published)

@@ -1,5 +1,5 @@
 """The fixtures of the views' port suite."""
 
-from tests.ports.stores import place, stores
+from tests.ports.stores import adapter, place, stores
 
-__all__ = ["place", "stores"]
+__all__ = ["adapter", "place", "stores"]
