@@ -16,7 +16,7 @@ import structlog
 
 from contracts.envelope import Fact, encode_fact
 from kit.bus.backoff import Backoff
-from kit.bus.metrics import Metrics, NoMetrics
+from kit.bus.metrics import Metrics, process_metrics
 from kit.bus.port import Bus, Message
 from kit.bus.tracing import TRACE_HEADER
 from kit.errors import Unavailable
@@ -60,7 +60,7 @@ class Relay:
     topic_of: TopicOf
     lease: Lease
     settings: RelaySettings = RelaySettings()
-    metrics: Metrics = field(default_factory=NoMetrics)
+    metrics: Metrics = field(default_factory=process_metrics)
 
     def __post_init__(self) -> None:
         self._held_at: float | None = None

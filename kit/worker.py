@@ -2,7 +2,7 @@
 
 * Live while the event loop and every task go round; never asks a store or the bus.
 * Told to stop: tasks finish what they have in hand, commit and leave their groups, within
-  ``drain_seconds`` at most; what is cut off then comes again to a successor.
+  ``longest_drain_seconds``; what is cut off then comes again to a successor.
 * A task that dies takes the process down: a worker that works by half is worse than none.
 """
 
@@ -78,26 +78,27 @@ class Worker:
     open: Callable[[], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
     http: HttpSettings | None = None
+    longest_drain_seconds: float = LONGEST_DRAIN_SECONDS
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set. Raises what a task raised."""
-        await self._open(stop)
         health = self._health()
-        door = asyncio.create_task(self._door(health, stop)) if self.http else None
-        running = [asyncio.create_task(task.run(stop), name=task.name) for task in self.tasks]
-        health.started = True
+        gone = asyncio.Event()
+        door = asyncio.create_task(self._door(health, gone))
+        running: list[asyncio.Task[None]] = []
         try:
-            await self._watch(running, stop)
+            await self._open(stop)
+            if not stop.is_set():
+                running = [asyncio.create_task(it.run(stop), name=it.name) for it in self.tasks]
+                health.started = True
+                await self._watch([*running, door], stop)
         finally:
             health.draining = True
             stop.set()
-            await asyncio.wait(running, timeout=LONGEST_DRAIN_SECONDS)
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
-            if door is not None:
-                await door
+            await self._drain(running)
             await self.close()
+            gone.set()
+            await door
 
     async def _open(self, stop: asyncio.Event) -> None:
         """Prepare, waiting for a store that is not there yet."""
@@ -111,27 +112,43 @@ class Worker:
                 return
 
     async def _watch(self, running: list["asyncio.Task[None]"], stop: asyncio.Event) -> None:
+        """Return when told to stop; raise when a task has ended before that."""
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({*running, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        for task in running:
-            if task.done() and (error := task.exception()) is not None:
-                _log.error("worker_task_died", worker=self.name, task=task.get_name())
-                raise error
+        ended = [task for task in running if task.done() and not stop.is_set()]
+        for task in ended:
+            error = task.exception()
+            _log.error("worker_task_died", worker=self.name, task=task.get_name(), error=str(error))
+            raise error or RuntimeError(f"{task.get_name()} ended though nobody told it to stop")
+
+    async def _drain(self, running: list["asyncio.Task[None]"]) -> None:
+        """Let tasks finish what they have in hand; cut them off when that takes too long."""
+        if not running:
+            return
+        _, late = await asyncio.wait(running, timeout=self.longest_drain_seconds)
+        for task in late:
+            _log.error("worker_task_cut_off", worker=self.name, task=task.get_name())
+            task.cancel()
+        for error in await asyncio.gather(*running, return_exceptions=True):
+            if isinstance(error, Exception):
+                _log.error("worker_task_failed", worker=self.name, error=str(error))
 
     def _health(self) -> Health:
         return Health(live_checks=[_goes_round(task) for task in self.tasks])
 
-    async def _door(self, health: Health, stop: asyncio.Event) -> None:
-        """Answer probes and metrics until the worker has stopped."""
-        assert self.http is not None
+    async def _door(self, health: Health, gone: asyncio.Event) -> None:
+        """Answer probes and metrics until the worker has gone, while it drains, too."""
+        if self.http is None:
+            await gone.wait()
+            return
         app = FastAPI(title=self.name, openapi_url=None)
         app.include_router(health_router(health))
         server = _Server(server_config(app, self.http))
         serving = asyncio.create_task(server.serve())
-        await asyncio.wait(
-            {serving, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED
-        )
+        leaving = asyncio.create_task(gone.wait())
+        await asyncio.wait({serving, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
         server.should_exit = True
         await serving
 

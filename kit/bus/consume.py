@@ -20,7 +20,7 @@ import structlog
 from kit.bus.backoff import Backoff
 from kit.bus.dead_letters import dead_letter
 from kit.bus.halts import Halt, Halts, halt_for
-from kit.bus.metrics import Metrics, NoMetrics
+from kit.bus.metrics import Metrics, process_metrics
 from kit.bus.port import Bus, Received, Subscription
 from kit.bus.tracing import batch_span
 from kit.bus.triage import Aside, Envelope, place_of, sort_batch
@@ -56,7 +56,7 @@ class Consumer:
     handler: Handler
     views: Views
     settings: ConsumerSettings = ConsumerSettings()
-    metrics: Metrics = field(default_factory=NoMetrics)
+    metrics: Metrics = field(default_factory=process_metrics)
     clock: Clock = system_clock
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ happen once, and a client bug in them would be ours to find.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class KafkaBus:
 
     def __init__(self, servers: Sequence[str], settings: KafkaSettings | None = None) -> None:
         require_crc32c()
+        logging.getLogger("kafka").setLevel(logging.WARNING)  # it tells of every request
         self._servers = servers
         self._settings = settings or KafkaSettings()
         self._publisher = KafkaPublisher(servers, self._settings)

@@ -1,5 +1,6 @@
 """What consumers and relays report about themselves, and Prometheus as the one who listens."""
 
+from functools import cache
 from typing import Protocol
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -27,6 +28,12 @@ class Metrics(Protocol):
 
     def relayed(self, journal: str, count: int) -> None:
         """Facts that are on the bus and marked."""
+
+
+@cache
+def process_metrics() -> "PrometheusMetrics":
+    """The counters that ``/metrics`` of this process shows."""
+    return PrometheusMetrics()
 
 
 class NoMetrics:

@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from kit.bus.port import Message, TopicSpec
-from kit.bus.sqlite_file import unavailable_when_failing
 from kit.bus.sqlite_group import GroupFile
 from kit.bus.sqlite_subscription import SqliteSubscription
 from kit.bus.sqlite_topic import TopicFile, create_topic
 from kit.bus.sqlite_watch import Watch
+from kit.sqlite.connections import outages
 
 LEASE_SECONDS = 5.0
 
@@ -33,7 +33,7 @@ class SqliteBus:
 
     async def prepare(self, topics: Sequence[TopicSpec]) -> None:
         """Create topic files; harmless when they are there, an error when partitions differ."""
-        with unavailable_when_failing("the bus"):
+        with outages("the bus"):
             for spec in topics:
                 create_topic(self._topic_path(spec.name), spec)
 
@@ -43,7 +43,7 @@ class SqliteBus:
         for message in messages:
             by_topic.setdefault(message.topic, []).append(message)
         loop = asyncio.get_running_loop()
-        with unavailable_when_failing("the bus"):
+        with outages("the bus"):
             for name, batch in by_topic.items():
                 topic = self.topic(name)
                 await loop.run_in_executor(self._writer(name), topic.publish, batch)
@@ -59,7 +59,7 @@ class SqliteBus:
 
     async def lag(self, topics: Sequence[str], group: str) -> int:
         """Return how many messages the group has not committed, over all partitions."""
-        with unavailable_when_failing("the bus"):
+        with outages("the bus"):
             committed = self._committed(topics, group)
             return sum(
                 following - max(first, committed[name].get(partition, 0))
@@ -83,7 +83,7 @@ class SqliteBus:
         A compacted topic keeps each key's latest. Housekeeping: nothing calls this by itself, as a
         group that starts later would miss what is gone.
         """
-        with unavailable_when_failing("the bus"):
+        with outages("the bus"):
             topic = self.topic(name)
             groups = [path.stem for path in sorted((self._directory / "groups").glob("*.db"))]
             known = [c for c in (self._committed([name], group)[name] for group in groups) if c]

@@ -1,63 +1,34 @@
-"""How the bus opens its SQLite files, and what their errors mean."""
+"""How the bus uses its SQLite files: ``kit.sqlite``'s connections, transactions, less durability
+where losing a commit only means redelivery."""
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
-from kit.errors import Unavailable
+from kit.sqlite.connections import connect, retried
 
+CACHE_KIB = 4_096
 BUSY_SECONDS = 5.0
 
 
-def connect(path: Path, synchronous: Literal["FULL", "NORMAL"]) -> sqlite3.Connection:
-    """Open a file in WAL mode. Transactions are explicit; any one thread at a time may use it."""
+def open_file(path: Path, *, durable: bool) -> sqlite3.Connection:
+    """Open a file, made when it is not there. Not ``durable``: commits do not wait for the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    db = sqlite3.connect(
-        path,
-        timeout=BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-        cached_statements=512,
-    )
-    _switch_to_wal(db)
-    db.execute(f"PRAGMA synchronous = {synchronous}")
-    db.execute("PRAGMA wal_autocheckpoint = 4000")
+    db = connect(path, CACHE_KIB)
+    db.execute("PRAGMA busy_timeout = 0")  # ``retried`` waits, in smaller steps
+    if not durable:
+        db.execute("PRAGMA synchronous = NORMAL")
     return db
-
-
-def _switch_to_wal(db: sqlite3.Connection) -> None:
-    """Switch the journal mode; SQLite does not wait for a lock here, so several openers must."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.005)
-        else:
-            return
 
 
 @contextmanager
 def writing(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """Run a transaction that holds the file's one write lock from its beginning."""
-    db.execute("BEGIN IMMEDIATE")
+    retried(lambda: db.execute("BEGIN IMMEDIATE"), BUSY_SECONDS)
     try:
         yield db
     except BaseException:
         db.execute("ROLLBACK")
         raise
     db.execute("COMMIT")
-
-
-@contextmanager
-def unavailable_when_failing(what: str) -> Iterator[None]:
-    """A file that is locked, full or gone is an outage: the caller backs off and tries again."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise Unavailable(what, str(error)) from error

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from kit.bus.sqlite_file import connect, writing
+from kit.bus.sqlite_file import open_file, writing
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS generation (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER);
@@ -49,7 +49,7 @@ class GroupFile:
     """The books of one group."""
 
     def __init__(self, path: Path) -> None:
-        self._db = connect(path, "NORMAL")
+        self._db = open_file(path, durable=False)
         with writing(self._db):
             for statement in _TABLES.split(";\n"):
                 self._db.execute(statement)

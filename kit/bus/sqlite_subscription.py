@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kit.bus.port import Received
-from kit.bus.sqlite_file import unavailable_when_failing
 from kit.bus.sqlite_group import GroupFile, Lease, Place
 from kit.bus.sqlite_topic import TopicFile
 from kit.bus.sqlite_watch import Watch
 from kit.errors import Unavailable
+from kit.sqlite.connections import outages
 
 RENEWALS_PER_LEASE = 3
 
@@ -57,7 +57,7 @@ class SqliteSubscription:
         """Return up to ``limit`` messages, shared fairly among the partitions that have some."""
         await asyncio.sleep(0)  # a full topic never waits below; others want the loop, too
         deadline = asyncio.get_running_loop().time() + timeout
-        with unavailable_when_failing("the bus"):
+        with outages("the bus"):
             while True:
                 books = self._refresh()
                 messages = self._read(limit)
@@ -96,7 +96,7 @@ class SqliteSubscription:
     async def _renew(self) -> None:
         while self._books is not None:
             await asyncio.sleep(self._lease_seconds / RENEWALS_PER_LEASE)
-            with suppress(Unavailable), unavailable_when_failing("the bus"):
+            with suppress(Unavailable), outages("the bus"):
                 if self._books is not None:
                     self._sync(self._books)
 
@@ -127,7 +127,7 @@ class SqliteSubscription:
             return
         finished = [it for it in self._owned.values() if it.unfinished]
         leases = [replace(owned.lease, committed=owned.position) for owned in finished]
-        with unavailable_when_failing("the bus"):
+        with outages("the bus"):
             all_held = self._books.commit(self._member, leases)
             for owned, lease in zip(finished, leases, strict=True):
                 owned.lease = lease
@@ -138,13 +138,13 @@ class SqliteSubscription:
         """Go back to the last commit."""
         for owned in self._owned.values():
             owned.position = owned.lease.committed
-        with unavailable_when_failing("the bus"):
+        with outages("the bus"):
             if self._books is not None and any(it.lease.leaving for it in self._owned.values()):
                 self._sync(self._books)
 
     async def lag(self) -> int:
         """Return how many messages of the owned partitions are not committed yet."""
-        with unavailable_when_failing("the bus"):
+        with outages("the bus"):
             heads = {name: file.heads() for name, file in self._files.items()}
         total = 0
         for (name, number), owned in self._owned.items():
@@ -165,7 +165,7 @@ class SqliteSubscription:
             self._renewing.cancel()
         self._owned = {}
         self._watch.forget(books)
-        with unavailable_when_failing("the bus"), closing(books):
+        with outages("the bus"), closing(books):
             books.leave(self._member)
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from kit.bus.partitioner import partition_of
 from kit.bus.port import Message, Received, TopicSpec
-from kit.bus.sqlite_file import connect, writing
+from kit.bus.sqlite_file import open_file, writing
 from kit.bus.topic_errors import partitions_differ
 from kit.errors import Unavailable
 
@@ -24,7 +24,7 @@ _headers_decoder = msgspec.msgpack.Decoder(dict[str, bytes])
 
 def create_topic(path: Path, spec: TopicSpec) -> None:
     """Create the topic's tables; refuse when it is there with another number of partitions."""
-    db = connect(path, "FULL")
+    db = open_file(path, durable=True)
     try:
         with writing(db):
             if not _is_created(db):
@@ -67,7 +67,7 @@ class TopicFile:
             raise Unavailable(f"topic {path.stem}", "it has not been created yet")
         self.name = path.stem
         self._path = path
-        self._reader = connect(path, "FULL")
+        self._reader = open_file(path, durable=True)
         self._writer: sqlite3.Connection | None = None
         if not _is_created(self._reader):
             self._reader.close()
@@ -79,7 +79,7 @@ class TopicFile:
     def publish(self, messages: Sequence[Message]) -> None:
         """Append messages in one durable transaction, in the order given."""
         if self._writer is None:
-            self._writer = connect(self._path, "FULL")
+            self._writer = open_file(self._path, durable=True)
         batches: dict[int, list[Message]] = {}
         for message in messages:
             batches.setdefault(partition_of(message.key, self.partitions), []).append(message)
@@ -115,7 +115,7 @@ class TopicFile:
 
         A compacted topic keeps the latest message of every key.
         """
-        db = connect(self._path, "FULL")
+        db = open_file(self._path, durable=True)
         try:
             with writing(db):
                 return sum(self._trim_partition(db, *below) for below in committed.items())

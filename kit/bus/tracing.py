@@ -1,39 +1,44 @@
 """Trace context on the bus: a header per message, a span per batch.
 
-Without an OpenTelemetry SDK the span is a no-op and nothing is done per message.
+While no spans are made, nothing is done per message and some microseconds per batch.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from opentelemetry import trace
-from opentelemetry.propagate import extract
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanContext, SpanKind, get_current_span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from kit.bus.port import Received
+from kit.telemetry import span, valid_traceparent
 
 TRACE_HEADER = "traceparent"
 LINKS_LIMIT = 32
 
-_tracer = trace.get_tracer("mooring.bus")
+_propagator = TraceContextTextMapPropagator()
 
 
 @contextmanager
 def batch_span(group: str, received: Sequence[Received]) -> Iterator[None]:
-    """Run the body in a span that links to the traces its messages come from."""
-    with _tracer.start_as_current_span(f"{group} process", kind=SpanKind.CONSUMER) as span:
-        if span.is_recording():
-            span.set_attribute("messaging.batch.message_count", len(received))
-            span.set_attribute("messaging.consumer.group.name", group)
-            for context in _contexts(received):
-                span.add_link(context)
+    """Run the body in a span: the child of a single message's trace, or linked to those of many."""
+    parent = traceparent_of(received[0]) if len(received) == 1 else None
+    with span(f"{group} process", parent, SpanKind.CONSUMER) as started:
+        if started is not None:
+            started.set_attribute("messaging.batch.message_count", len(received))
+            started.set_attribute("messaging.consumer.group.name", group)
+            for context in _contexts(received) if parent is None else ():
+                started.add_link(context)
         yield
 
 
-def _contexts(received: Sequence[Received]) -> list[trace.SpanContext]:
-    parents = {it.headers[TRACE_HEADER] for it in received if TRACE_HEADER in it.headers}
-    contexts: list[trace.SpanContext] = []
+def traceparent_of(received: Received) -> str | None:
+    """The trace a message belongs to; None when it has none, or one that nobody can read."""
+    header = received.headers.get(TRACE_HEADER)
+    return valid_traceparent(header.decode(errors="replace")) if header else None
+
+
+def _contexts(received: Sequence[Received]) -> Iterator[SpanContext]:
+    parents = {parent for it in received if (parent := traceparent_of(it)) is not None}
     for parent in sorted(parents)[:LINKS_LIMIT]:
-        context = extract({TRACE_HEADER: parent.decode(errors="replace")})
-        contexts.append(trace.get_current_span(context).get_span_context())
-    return [it for it in contexts if it.is_valid]
+        context = _propagator.extract({TRACE_HEADER: parent})
+        yield get_current_span(context).get_span_context()
