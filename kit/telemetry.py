@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
 
-from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
@@ -104,12 +103,14 @@ def configure_tracing(service: str, settings: TelemetrySettings) -> TracerProvid
 
 
 def trace_with(service: str, processor: SpanProcessor) -> TracerProvider:
-    """Make spans and hand them to ``processor``."""
+    """Make spans and hand them to ``processor``.
+
+    The provider is not made global: FastAPI would then trace every request a second time.
+    """
     global _tracer
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
     provider.add_span_processor(processor)
     _tracer = provider.get_tracer("mooring")
-    trace.set_tracer_provider(provider)
     return provider
 
 

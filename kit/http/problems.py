@@ -165,7 +165,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     kind = _KIND_OF_STATUS.get(error.status_code)
     if kind is not None:
         return problem_response(_from_status(kind, error.detail), request.url.path)
-    return _other_status(error, request.url.path)
+    return status_problem(error.status_code, error.detail, request.url.path, error.headers)
 
 
 def _from_status(kind: Kind, detail: str) -> ServiceError:
@@ -174,10 +174,10 @@ def _from_status(kind: Kind, detail: str) -> ServiceError:
     return ServiceError(kind, kind, detail)
 
 
-def _other_status(error: HTTPException, instance: str) -> Response:
-    """A status that no kind of ours has, such as 405."""
-    title = HTTPStatus(error.status_code).phrase
-    code = title.lower().replace(" ", "_")
-    document = _document(code, title, error.status_code, error.detail, instance)
-    headers = dict(error.headers or {})
-    return Response(_encoder.encode(document), error.status_code, headers, MEDIA_TYPE)
+def status_problem(
+    status: int, detail: str, instance: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A problem with a status that no kind of ours has, such as 405."""
+    title = HTTPStatus(status).phrase
+    document = _document(title.lower().replace(" ", "_"), title, status, detail, instance)
+    return Response(_encoder.encode(document), status, dict(headers or {}), MEDIA_TYPE)
