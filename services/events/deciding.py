@@ -11,11 +11,12 @@ are read from the journal when the card has come.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from contracts.envelope import Fact
 from contracts.events import ActivityRecorded, ReturnMatched
@@ -198,7 +199,7 @@ class Decider:
             case.lacks = case.due or bool(case.drafts) or _may_decide(before, decided + 1)
             until = before.waiting_until if not case.drafts else None
         case.after = Progress(
-            decided, seen, before.card, before.card_version, before.carded_at, until
+            decided, seen, until, before.carded_at, before.card_version, before.card
         )
 
     def _decision(self, progress: Progress, fact: Fact, now: int, *, due: bool) -> Decision | None:

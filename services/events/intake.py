@@ -100,8 +100,13 @@ def normalised(body: Recorded, now: int) -> Intake:
         store=body.store,
         **_SPECIFIC[type(body)](body),
     )
+    return Intake(activity, occurred_at, input_hash(activity, occurred_at))
+
+
+def input_hash(activity: ActivityRecorded, occurred_at: int) -> bytes:
+    """The hash of what was sent; what a return turned out to take back is no part of it."""
     content = _encoder.encode((activity, occurred_at))
-    return Intake(activity, occurred_at, blake2b(content, digest_size=16).digest())
+    return blake2b(content, digest_size=16).digest()
 
 
 def _impossible_time(early: bool) -> ServiceError:

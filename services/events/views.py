@@ -2,7 +2,6 @@
 
 import msgspec
 
-from contracts.members import MemberCard
 from kit.clock import Clock
 from kit.journal.port import Journal
 from kit.streams import Streams
@@ -31,20 +30,9 @@ class Registered(msgspec.Struct, frozen=True, array_like=True):
     input_hash: bytes
 
 
-class _Progress(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """``Progress`` as it is kept."""
-
-    decided: int
-    seen: int
-    waiting_until: int | None
-    carded_at: int
-    card_version: int
-    card: MemberCard | None = None
-
-
 _encoder = msgspec.json.Encoder()
 _registered = msgspec.json.Decoder(Registered)
-_progress = msgspec.json.Decoder(_Progress)
+_progress = msgspec.json.Decoder(Progress)
 
 
 def recording(journal: Journal, views: Views, clock: Clock) -> Recording:
@@ -72,29 +60,10 @@ def registered(document: Document) -> Registered:
 
 def progress_document(member_id: str, version: int, progress: Progress) -> Document:
     """The document of a member's progress; ``waiting_until`` is what duties find it by."""
-    body = _encoder.encode(
-        _Progress(
-            progress.decided,
-            progress.seen,
-            progress.waiting_until,
-            progress.carded_at,
-            progress.card_version,
-            progress.card,
-        )
-    )
-    return Document(member_id, version, body, {"waiting_until": progress.waiting_until})
+    index = {"waiting_until": progress.waiting_until}
+    return Document(member_id, version, _encoder.encode(progress), index)
 
 
 def progress_of(document: Document | None) -> Progress:
     """Read a member's progress; without a document nothing has happened yet."""
-    if document is None:
-        return Progress()
-    kept = _progress.decode(document.body)
-    return Progress(
-        kept.decided,
-        kept.seen,
-        kept.card,
-        kept.card_version,
-        kept.carded_at,
-        kept.waiting_until,
-    )
+    return Progress() if document is None else _progress.decode(document.body)

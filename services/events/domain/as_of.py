@@ -7,9 +7,9 @@ still undecided may need.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import msgspec
+from msgspec.structs import replace
 
 from contracts.events import AsOf
 from contracts.members import CardChange, MemberCard
@@ -18,8 +18,7 @@ NOBODY = AsOf(tier="", stage="")
 """Decisions that need no card are made without one, however far it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """How far the decisions on a member's activities have come.
 
     ``decided`` is the last activity decided, ``seen`` the last one known of. ``card`` is the newest
@@ -30,10 +29,10 @@ class Progress:
 
     decided: int = 0
     seen: int = 0
-    card: MemberCard | None = None
-    card_version: int = 0
-    carded_at: int = 0
     waiting_until: int | None = None
+    carded_at: int = 0
+    card_version: int = 0
+    card: MemberCard | None = None
 
 
 def absorb(progress: Progress, card: MemberCard, version: int, now: int) -> Progress:
@@ -58,7 +57,7 @@ def _with_older_changes(card: MemberCard, known: MemberCard) -> MemberCard:
     if not older:
         return card
     touching = card.complete_from <= known.absorbed + 1
-    return msgspec.structs.replace(
+    return replace(
         card,
         changes=older + card.changes,
         complete_from=known.complete_from if touching else card.complete_from,

@@ -122,15 +122,11 @@ def shares(
     """
     if not lines:
         return ()
-    floors = []
-    rests = []
-    for place, line in enumerate(lines):
-        whole, rest = divmod(points * line.amount, amount)
-        floors.append(whole)
-        rests.append((-rest, place))
-    left = points - sum(floors)
-    if left:
-        rests.sort()
-        for _, place in rests[:left]:
-            floors[place] += 1
-    return tuple((line.line, line.amount, share) for line, share in zip(lines, floors, strict=True))
+    amounts = [line.amount for line in lines]
+    products = [points * each for each in amounts]
+    parts = [product // amount for product in products]
+    if left := points - sum(parts):
+        rests = [-(product % amount) for product in products]
+        for place in sorted(range(len(parts)), key=rests.__getitem__)[:left]:
+            parts[place] += 1
+    return tuple(zip([line.line for line in lines], amounts, parts, strict=True))

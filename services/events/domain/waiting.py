@@ -7,14 +7,13 @@
 * The order of a member's activities is kept: whoever is behind one that waits, waits with it.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from contracts.events import AsOf
 from services.events.domain.as_of import NOBODY, Progress, as_of, newest, suffices
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(msgspec.Struct, frozen=True):
     """An activity to be decided; times in microseconds."""
 
     seq: int

@@ -79,7 +79,7 @@ def test_older_changes_are_kept_while_activities_before_the_card_are_undecided()
     merged = absorb(progress, late, 2, 0).card
     assert merged is not None
     assert (merged.changes, merged.complete_from) == ((START, SILVER, GOLD), 4)
-    caught_up = absorb(Progress(9, 9, progress.card, 1), late, 2, 0).card
+    caught_up = absorb(Progress(9, 9, None, 0, 1, progress.card), late, 2, 0).card
     assert caught_up == late
 
 
