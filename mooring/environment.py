@@ -109,6 +109,8 @@ class Place:
                 "MOORING_PORT": str(self.api_port(service)),
                 "MOORING_OIDC_JWKS_URL": f"{self.address}/.well-known/jwks.json",
             }
+        else:  # any port that is free: there may be several of a kind, and several platforms
+            values["MOORING_PORT"] = "0"
         return values
 
     def store(self) -> StoreSettings:
