@@ -179,6 +179,26 @@ def dead_letters(
 
 
 @app.command()
+def bench(
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all of it here.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="This benchmark; repeatable.")] = None,
+    quick: Annotated[bool, typer.Option(help="A tenth of the work.")] = False,
+    mongo: Mongo = None,
+    kafka: Kafka = None,
+) -> None:
+    """Measure the platform against limits measured in the same run; on servers for tests only."""
+    from mooring.bench.run import BenchError, run_bench
+
+    work = run_bench(
+        out, only=only or (), quick=quick, mongo=mongo, kafka=kafka, json_file=json_file
+    )
+    try:
+        _run(work)
+    except BenchError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+@app.command()
 def indexes() -> None:
     """Create topics, collections and indexes, as the environment says; once per release."""
     from kit.settings import BusSettings, StoreSettings, read_programme_path

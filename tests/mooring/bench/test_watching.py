@@ -1,0 +1,42 @@
+"""Memory and processor time of processes, while something runs."""
+
+import os
+import subprocess
+import sys
+import time
+
+import psutil
+
+from mooring.bench.watching import watching
+
+WORKS_THEN_WAITS = "b = bytearray(50_000_000); sum(range(10_000_000)); print(flush=True); input()"
+
+
+def test_the_peak_is_the_sum_over_all_processes_and_processor_time_is_each_ones_own() -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", WORKS_THEN_WAITS], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    with child:
+        with watching({"child": child.pid, "me": os.getpid()}) as usage:
+            child.stdout.readline()
+            time.sleep(0.4)
+        child.stdin.close()
+        child.wait()
+    own = psutil.Process().memory_info().rss
+    assert set(usage.at_peak) == {"child", "me"}
+    assert usage.peak_bytes == sum(usage.at_peak.values())
+    assert usage.at_peak["child"] > 50_000_000
+    assert usage.at_peak["me"] > own / 2
+    assert usage.cpu_seconds["child"] > 0.05
+    assert usage.own_bytes["child"] > 50_000_000
+
+
+def test_a_process_that_ends_meanwhile_is_no_failure() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert child.stdin is not None
+    with watching({"child": child.pid}) as usage:
+        child.stdin.close()
+        child.wait()
+    assert "child" not in usage.cpu_seconds
