@@ -177,6 +177,7 @@ class Progress:
     def __init__(self) -> None:
         self._first: dict[TopicPartition, int] = {}
         self._following: dict[TopicPartition, int] = {}
+        self._finished: dict[TopicPartition, int] = {}
 
     def polled(self, place: TopicPartition, first: int, following: int) -> None:
         """Messages from ``first`` on were handed out."""
@@ -185,31 +186,31 @@ class Progress:
 
     def to_commit(self) -> dict[TopicPartition, int]:
         """Return the offset to commit for each partition."""
-        return dict(self._following)
+        return {**self._finished, **self._following}
 
     def finished(self) -> None:
         """All of it is done, though the broker has not noted it: never go back behind it."""
-        self._first = dict(self._following)
+        self._finished = self.to_commit()
+        self._first.clear()
+        self._following.clear()
 
     def committed(self) -> None:
         """The broker has noted it."""
-        self._first.clear()
-        self._following.clear()
+        self.finished()
+        self._finished.clear()
 
     def begin_again(self) -> dict[TopicPartition, int]:
         """Return where each partition was before what is not finished."""
         first = dict(self._first)
-        self._following = {
-            place: offset for place, offset in first.items() if self._following[place] == offset
-        }
-        self._first = dict(self._following)
+        self._first.clear()
+        self._following.clear()
         return first
 
     def lost(self, places: Iterable[TopicPartition]) -> None:
         """These partitions have gone to another member."""
         for place in places:
-            self._first.pop(place, None)
-            self._following.pop(place, None)
+            for offsets in (self._first, self._following, self._finished):
+                offsets.pop(place, None)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-python is untyped

@@ -78,7 +78,7 @@ class GroupFile:
         """
         with writing(self._db) as db:
             self._renew(member, topics, lease_seconds)
-            self._strike_off_the_silent()
+            self._strike_off_the_silent(member)
             due = self._share_of(member, topics)
             self._give_up(member, due, unfinished)
             self._take_over(member, due)
@@ -99,9 +99,9 @@ class GroupFile:
         self._db.execute("INSERT INTO members VALUES (?, ?, ?)", (member, names, expires))
         self._db.execute(_BUMP)
 
-    def _strike_off_the_silent(self) -> None:
-        query = "DELETE FROM members WHERE expires < ? RETURNING member"
-        for (member,) in self._db.execute(query, (time.time(),)).fetchall():
+    def _strike_off_the_silent(self, present: str) -> None:
+        query = "DELETE FROM members WHERE expires < ? AND member != ? RETURNING member"
+        for (member,) in self._db.execute(query, (time.time(), present)).fetchall():
             self._disown(member)
 
     def _disown(self, member: str) -> None:

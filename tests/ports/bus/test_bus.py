@@ -142,30 +142,6 @@ async def test_two_consumers_share_a_topic_evenly_and_hand_over_without_loss_or_
     assert values(await take(two, 12)) == ["after"] * 12
 
 
-async def test_messages_in_hand_when_another_joins_are_not_handed_out_twice(
-    broker: Broker, bus: Bus
-) -> None:
-    await bus.publish(numbered(broker.topic, KEYS, 10))
-    one = bus.subscribe([broker.topic], broker.group)
-    in_hand = await take(one, 120)
-    two = broker.open().subscribe([broker.topic], broker.group)
-    joining = asyncio.create_task(take_until_quiet(two))
-    for _ in range(20):
-        in_hand += await one.poll(100, 0.02)
-    await one.commit()
-    for _ in range(20):
-        in_hand += await one.poll(100, 0.02)
-    assert by_key(in_hand + await joining) == complete(KEYS, 10)
-
-
-async def take_until_quiet(subscription: object, seconds: float = 1.5) -> list[object]:
-    received: list[object] = []
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        received += await subscription.poll(100, 0.1)  # type: ignore[attr-defined]
-    return received
-
-
 async def test_the_lag_counts_what_the_group_has_not_committed(broker: Broker, bus: Bus) -> None:
     assert await bus.lag([broker.topic], broker.group) == 0
     await bus.publish(numbered(broker.topic, KEYS, 3))
