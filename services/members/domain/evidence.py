@@ -17,7 +17,7 @@ from services.members.domain.state import NEVER, Activity, Known, Returned, Revi
 USUAL_PURCHASES = 12
 
 
-class Holds(msgspec.Struct, frozen=True, array_like=True):
+class Holds(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The last instants at which evidence holds (``NEVER`` when it does not), or whether it does.
 
     ``interval`` is the member's expected interval between purchases.
@@ -52,13 +52,16 @@ def taken_in(known: Known, activity: Activity, at: int, seq: int, rules: Rules) 
 
 def _bought(known: Known, at: int, seq: int, most: int) -> Known:
     times, seqs = known.times, known.seqs
-    place = bisect_right(times, at)
-    times = (*times[:place], at, *times[place:])
-    seqs = (*seqs[:place], seq, *seqs[place:])
+    if not times or times[-1] <= at:  # in order, as nearly always
+        times, seqs = (*times, at), (*seqs, seq)
+    else:
+        place = bisect_right(times, at)
+        times = (*times[:place], at, *times[place:])
+        seqs = (*seqs[:place], seq, *seqs[place:])
+    if len(times) > most:
+        times, seqs = times[1:], seqs[1:]
     first = at if known.first_kept == NEVER else min(known.first_kept, at)
-    return replace(
-        known, kept=known.kept + 1, first_kept=first, times=times[-most:], seqs=seqs[-most:]
-    )
+    return Known(known.contact_at, known.share_at, known.review, known.kept + 1, first, times, seqs)
 
 
 def _given_back(known: Known, returned: Returned | None) -> Known:

@@ -10,6 +10,7 @@ Invariants:
 * What is recorded depends on the activities in order of their seq, not on how they were batched.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -24,7 +25,14 @@ from services.members.domain.evidence import (
 )
 from services.members.domain.rules import EVIDENCE, Rules
 from services.members.domain.spend import drops, spent, tier_of, within
-from services.members.domain.state import Activity, Enrolment, Known, Relationship, Spend
+from services.members.domain.state import (
+    NEVER,
+    Activity,
+    Enrolment,
+    Known,
+    Relationship,
+    Spend,
+)
 
 BEFORE_EVERYTHING = 0
 
@@ -40,24 +48,10 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A relationship moved on, the facts of the way, and the changes of the card with them."""
+    """A relationship moved on, and the facts of the way."""
 
     state: Relationship
     transitions: tuple[Transition, ...] = ()
-    changes: tuple[CardChange, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """A moment at which tier or stage are looked at, and what the facts then say of it."""
-
-    member_id: str
-    at: int
-    after_seq: int
-    holds: Holds
-    known: Known
-    spend: int
-    cause: str | None = None
 
 
 def beginning(rules: Rules) -> Relationship:
@@ -74,19 +68,28 @@ def enrolled(state: Relationship, enrolment: Enrolment, file_seq: int) -> Relati
 
 def fold(state: Relationship, activity: Activity, seq: int, at: int, rules: Rules) -> Step:
     """Take in the next activity of the member: first what time brought, then the activity."""
-    member_id = activity.member_id
-    before = advance(state, member_id, at, rules)
+    before = advance(state, activity.member_id, at, rules)
     state, clock = before.state, max(before.state.clock, at)
     known = taken_in(state.known, activity, at, seq, rules)
     spend = _after(state.spend, activity, at, clock, rules)
-    first = state.absorbed == 0
-    since = at if first else state.stage_since
-    state = replace(state, absorbed=seq, clock=clock, known=known, spend=spend, stage_since=since)
+    state = Relationship(
+        seq,
+        clock,
+        state.tier,
+        state.stage,
+        state.stage_since if state.absorbed else at,
+        known,
+        spend,
+        state.changes,
+        state.complete_from,
+        (),
+        state.enrolment,
+        state.file_seq,
+    )
     holds = holding(known, rules)
-    seen = _Seen(member_id, clock, seq, holds, known, spend.total, activity.activity_id)
-    after = _looked_at(state, seen, tier_of(spend.total, rules), rules)
+    after = _looked_at(state, activity.member_id, holds, rules, activity.activity_id)
     state = replace(after.state, due=_due(after.state, holds, rules))
-    return Step(state, before.transitions + after.transitions, before.changes + after.changes)
+    return Step(state, before.transitions + after.transitions)
 
 
 def _after(spend: Spend, activity: Activity, at: int, clock: int, rules: Rules) -> Spend:
@@ -113,24 +116,22 @@ def advance(state: Relationship, member_id: str, to: int, rules: Rules) -> Step:
         return Step(state)
     holds = holding(state.known, rules)
     transitions: tuple[Transition, ...] = ()
-    passed: list[CardChange] = []
     while state.due and (change := state.due[0]).at <= to:
         spend = within(state.spend, rules.calendar.day(change.at), rules)
         state = replace(state, clock=change.at, spend=spend, due=state.due[1:])
-        seen = _Seen(member_id, change.at, state.absorbed, holds, state.known, spend.total)
-        step = _looked_at(state, seen, tier_of(spend.total, rules), rules)
+        step = _looked_at(state, member_id, holds, rules)
         state, transitions = step.state, transitions + step.transitions
-        passed += step.changes
-    return Step(state, transitions, tuple(passed))
+    return Step(state, transitions)
 
 
 def _due(state: Relationship, holds: Holds, rules: Rules) -> tuple[CardChange, ...]:
     """The changes that time alone will bring after the clock, all of them."""
-    drop_at = drops(state.spend, rules)
+    dropped = drops(state.spend, rules)
+    turns = turning_points(holds, state.clock)
     tier, stage = state.tier, state.stage
     found: list[CardChange] = []
-    for at in sorted({*turning_points(holds, state.clock), *drop_at}):
-        new_tier = rules.tiers[drop_at[at]].code if at in drop_at else tier
+    for at in sorted({*turns, *dropped}):
+        new_tier = rules.tiers[dropped[at]].code if at in dropped else tier
         new_stage = rules.stages[rules.ladder[bits(holds, at)]]
         if new_tier != tier or new_stage != stage:
             tier, stage = new_tier, new_stage
@@ -138,73 +139,94 @@ def _due(state: Relationship, holds: Holds, rules: Rules) -> tuple[CardChange, .
     return tuple(found)
 
 
-def _looked_at(state: Relationship, seen: _Seen, tier_at: int, rules: Rules) -> Step:
-    """Compare tier and stage with what is on record, and record what is different."""
-    tier = rules.tiers[tier_at].code
-    evidence = bits(seen.holds, seen.at)
+def _looked_at(
+    state: Relationship, member_id: str, holds: Holds, rules: Rules, cause: str | None = None
+) -> Step:
+    """Compare tier and stage with what the clock makes of them, and record what is different."""
+    tier = rules.tiers[tier_of(state.spend.total, rules)].code
+    evidence = bits(holds, state.clock)
     stage = rules.stages[rules.ladder[evidence]]
     if tier == state.tier and stage == state.stage:
         return Step(state)
     transitions: list[Transition] = []
     if tier != state.tier:
-        transitions.append(_tier_changed(state.tier, tier, seen))
+        transitions.append(_tier_changed(state, member_id, tier))
     if stage != state.stage:
-        transitions += _stage_changes(state, stage, seen, evidence, rules)
-    change = CardChange(seen.after_seq, seen.at, tier, stage)
-    changes = (*state.changes, change)[-rules.recent_changes :]
+        facts = _rests_on(state.known, holds, cause)
+        transitions += _stage_changes(state, member_id, stage, evidence, facts, rules)
+    changes = (*state.changes, CardChange(state.absorbed, state.clock, tier, stage))
     complete_from = state.complete_from
-    if len(changes) == len(state.changes):
+    if len(changes) > rules.recent_changes:
+        changes = changes[1:]
         complete_from = changes[0].after_seq + 1
     state = replace(
         state,
         tier=tier,
         stage=stage,
-        stage_since=state.stage_since if stage == state.stage else seen.at,
+        stage_since=state.stage_since if stage == state.stage else state.clock,
         changes=changes,
         complete_from=complete_from,
     )
-    return Step(state, tuple(transitions), (change,))
+    return Step(state, tuple(transitions))
 
 
-def _tier_changed(previous: str, tier: str, seen: _Seen) -> Transition:
-    body = TierChanged(seen.member_id, previous, tier, seen.after_seq, seen.spend)
-    return Transition(f"tier:{seen.after_seq}:{seen.at}:{tier}", seen.at, body)
+def _tier_changed(state: Relationship, member_id: str, tier: str) -> Transition:
+    body = TierChanged(member_id, state.tier, tier, state.absorbed, state.spend.total)
+    return Transition(f"tier:{state.absorbed}:{state.clock}:{tier}", state.clock, body)
 
 
 def _stage_changes(
-    state: Relationship, stage: str, seen: _Seen, evidence: int, rules: Rules
+    state: Relationship,
+    member_id: str,
+    stage: str,
+    evidence: int,
+    facts: dict[str, str | int],
+    rules: Rules,
 ) -> list[Transition]:
     """One fact for each step of the way; only the first step was dwelt on."""
-    stages = rules.stages
+    stages, seq, at = rules.stages, state.absorbed, state.clock
     here, there = stages.index(state.stage), stages.index(stage)
     step = 1 if there > here else -1
     held = {name: bool(evidence >> i & 1) for i, name in enumerate(EVIDENCE)}
-    facts = _rests_on(seen)
-    dwell = seen.at - state.stage_since
+    dwell = at - state.stage_since
     found: list[Transition] = []
     for place in range(here, there, step):
         previous, reached = stages[place], stages[place + step]
-        body = StageChanged(seen.member_id, previous, reached, seen.after_seq, held, facts, dwell)
-        found.append(Transition(f"stage:{seen.after_seq}:{seen.at}:{reached}", seen.at, body))
+        body = StageChanged(member_id, previous, reached, seq, held, facts, dwell)
+        found.append(Transition(f"stage:{seq}:{at}:{reached}", at, body))
         dwell = 0
     return found
 
 
-def _rests_on(seen: _Seen) -> dict[str, str | int]:
+def _rests_on(known: Known, holds: Holds, cause: str | None) -> dict[str, str | int]:
     """The activities and times behind the evidence; ``cause`` is missing when time was it."""
-    known = seen.known
     facts: dict[str, str | int] = {"kept_purchases": known.kept}
-    if seen.cause is not None:
-        facts["cause"] = seen.cause
-    if known.contact_at > 0:
+    if cause is not None:
+        facts["cause"] = cause
+    if known.contact_at != NEVER:
         facts["contact_at"] = known.contact_at
     if known.times:
         facts["last_purchase_seq"] = known.seqs[-1]
         facts["last_purchase_at"] = known.times[-1]
-        facts["expected_interval"] = seen.holds.interval
-    if known.share_at > 0:
+        facts["expected_interval"] = holds.interval
+    if known.share_at != NEVER:
         facts["share_at"] = known.share_at
     if known.review is not None:
         facts["review"] = known.review.activity_id
         facts["rating"] = known.review.rating
     return facts
+
+
+def changes_of(
+    facts: Iterable[tuple[int, TierChanged | StageChanged]], rules: Rules
+) -> list[CardChange]:
+    """All changes of the card there ever were, from the facts (time, body) of the stream."""
+    changes = [beginning(rules).changes[0]]
+    for at, body in facts:
+        last = changes[-1]
+        tier = body.tier if isinstance(body, TierChanged) else last.tier
+        stage = body.stage if isinstance(body, StageChanged) else last.stage
+        if (last.after_seq, last.at) == (body.after_seq, at):
+            changes.pop()
+        changes.append(CardChange(body.after_seq, at, tier, stage))
+    return changes

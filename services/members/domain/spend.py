@@ -11,11 +11,14 @@ def spent(spend: Spend, day: int, amount: int) -> Spend:
     """Add to a day's bucket (or take from it); a bucket that comes to nothing is gone."""
     if not amount:
         return spend
-    at = bisect_left(spend.days, day)
-    if at < len(spend.days) and spend.days[at] == day:
+    days = spend.days
+    if not days or days[-1] < day:  # in order, as nearly always
+        return Spend((*days, day), (*spend.amounts, amount), spend.total + amount)
+    at = bisect_left(days, day)
+    if days[at] == day:
         return _changed(spend, at, amount)
     return Spend(
-        (*spend.days[:at], day, *spend.days[at:]),
+        (*days[:at], day, *days[at:]),
         (*spend.amounts[:at], amount, *spend.amounts[at:]),
         spend.total + amount,
     )

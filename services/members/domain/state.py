@@ -10,7 +10,7 @@ from contracts.members import CardChange
 NEVER = -1
 
 
-class Review(msgspec.Struct, frozen=True, array_like=True, order=True):
+class Review(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     """A rating given; the id breaks ties, so that the order of arrival cannot matter."""
 
     at: int
@@ -18,7 +18,7 @@ class Review(msgspec.Struct, frozen=True, array_like=True, order=True):
     rating: int
 
 
-class Known(msgspec.Struct, frozen=True, array_like=True):
+class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What stage evidence rests on.
 
     ``contact_at`` is the last contact other than a purchase. ``times`` and ``seqs`` are when the
@@ -38,7 +38,7 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
     seqs: tuple[int, ...] = ()
 
 
-class Spend(msgspec.Struct, frozen=True, array_like=True):
+class Spend(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Spend in minor units per day of the tier window, days ascending, and its total."""
 
     days: tuple[int, ...] = ()
@@ -46,7 +46,7 @@ class Spend(msgspec.Struct, frozen=True, array_like=True):
     total: int = 0
 
 
-class Enrolment(msgspec.Struct, frozen=True, array_like=True):
+class Enrolment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """When and where the member joined."""
 
     at: int
@@ -54,7 +54,7 @@ class Enrolment(msgspec.Struct, frozen=True, array_like=True):
     region: str | None = None
 
 
-class Relationship(msgspec.Struct, frozen=True, array_like=True):
+class Relationship(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A member's tier and stage at ``clock``, and what they follow from.
 
     ``absorbed`` is the last activity taken in and ``clock`` the newest time seen; it never goes
@@ -76,7 +76,7 @@ class Relationship(msgspec.Struct, frozen=True, array_like=True):
     file_seq: int = 0
 
 
-class Returned(msgspec.Struct, frozen=True):
+class Returned(msgspec.Struct, frozen=True, gc=False):
     """What a matched return takes back; see contracts.events.ReturnedPurchase."""
 
     activity_id: str
@@ -86,7 +86,7 @@ class Returned(msgspec.Struct, frozen=True):
     full: bool
 
 
-class Activity(msgspec.Struct, frozen=True):
+class Activity(msgspec.Struct, frozen=True, gc=False):
     """The part of an activity fact that matters here (a ReturnMatched bears no type)."""
 
     activity_id: str
