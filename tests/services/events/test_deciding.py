@@ -318,6 +318,21 @@ async def test_two_workers_that_race_decide_each_activity_once(
         await one.close()
 
 
+async def test_what_another_worker_has_learned_is_not_lost(
+    wiring: Wiring, campaigns: Campaigns
+) -> None:
+    facts = await recorded(wiring, purchase("1", 70_000), purchase("2", 100))
+    cards = cards_of(facts)
+    one, other = decider(wiring, campaigns), decider(wiring, campaigns)
+    await one.handle(envelopes(cards[0]))
+    await other.handle(envelopes(cards[2]))
+    await one.handle(envelopes(*facts))  # its save loses; only then it learns of the newer card
+    assert await points(wiring) == [700, 1]
+    documents = await wiring.store.views.load(DECIDING, ["M1"])
+    progress = progress_of(documents["M1"])
+    assert (progress.decided, progress.card_version) == (2, 3)
+
+
 async def test_a_crash_between_append_and_save_is_mended_by_the_redelivery(
     wiring: Wiring, worker: Decider, campaigns: Campaigns
 ) -> None:
