@@ -39,7 +39,7 @@ class Home(BaseModel):
     )
     points: dict[str, Any] | None = Field(
         description="The balances, as `/v1/members/{member_id}/points` gives them.",
-        examples=[{"balances": {"base": 1250, "tier": 1250}}],
+        examples=[{"member_id": "M1", "wallets": [{"wallet": "base", "balance": 1250}]}],
     )
     stage: str | None = Field(
         description="The step of the relationship the member stands on.", examples=["satisfaction"]

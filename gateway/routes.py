@@ -57,7 +57,7 @@ class Route:
 
 MEMBER = "/v1/members/{member_id}"
 ROUTES = (
-    Route("/v1/activities:batch", EVENTS, write=CLERKS, batch=True),
+    Route("/v1/activities:batch", EVENTS, write=("member", *CLERKS), batch=True),
     Route("/v1/activities", EVENTS, read=READERS, write=("member", *CLERKS)),
     Route("/v1/activities/*", EVENTS, read=ROLES, write=CLERKS),
     Route(f"{MEMBER}/activities", EVENTS, read=READERS, write=CLERKS, owner=True),
@@ -65,6 +65,7 @@ ROUTES = (
     Route(f"{MEMBER}/points", POINTS, read=READERS, write=CLERKS, owner=True),
     Route(f"{MEMBER}/points/*", POINTS, read=READERS, write=CLERKS, owner=True),
     Route(f"{MEMBER}/home", HERE, read=READERS, owner=True),
+    Route("/v1/members:batch", MEMBERS, write=CLERKS, batch=True),
     Route("/v1/members", MEMBERS, read=READERS, write=("member", *CLERKS)),
     Route(MEMBER, MEMBERS, read=READERS, write=CLERKS, owner=True),
     Route(f"{MEMBER}/*", MEMBERS, read=READERS, write=CLERKS, owner=True),
