@@ -123,9 +123,11 @@ def verify(
         print(json.dumps({**values, "findings": report.findings}))
     else:
         for finding in report.findings:
-            out.print(finding, style="red", markup=False)
+            out.print(finding, style="red", markup=False, soft_wrap=True)
         counted = ", ".join(f"{count:,} {kind} lines" for kind, count in report.lines.items())
-        out.print(f"{'every invariant holds' if report.ok else 'BROKEN'}; {counted}")
+        out.print(
+            f"{'every invariant holds' if report.ok else 'BROKEN'}; {counted}", soft_wrap=True
+        )
         out.print(f"digest: {report.digest}")
     raise typer.Exit(0 if report.ok else 1)
 
