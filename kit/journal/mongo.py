@@ -210,6 +210,7 @@ class MongoJournal:
         So of each stream the fact before the first one found is looked at: when it is unpublished
         too, the stream's earlier facts are fetched.
         """
+        self._appended.clear()
         rows = await self._facts.find(_UNPUBLISHED, sort=[("out", ASCENDING)], limit=limit)
         streams: dict[str, list[Row]] = {}
         for row in rows:
@@ -242,7 +243,7 @@ class MongoJournal:
             await self._facts.unset({"_id": {"$in": list(part)}}, "out")
 
     async def changed(self, timeout: float) -> None:
-        """Return when something is unpublished, or this process has appended since the last call.
+        """Return when something is unpublished, or this process has appended since it was asked.
 
         Other processes' appends are found by asking; a change stream would need a replica set.
         """

@@ -87,7 +87,6 @@ async def test_a_dead_database_is_an_outage_for_every_operation(
     journal = await stores.journal()
     await journal.append([draft("a:1", 1)])
     facts = await journal.unpublished()
-    await journal.changed(0)  # its own append is news once
     document_server.kill("ferretdb")
     try:
         async with asyncio.timeout(30):

@@ -165,17 +165,16 @@ async def test_a_journal_that_was_not_prepared_is_an_outage(tmp_path: Path) -> N
 async def test_an_acknowledged_write_asks_for_an_fsync_and_a_mark_does_not(
     journal: SqliteJournal,
 ) -> None:
-    levels: list[int] = []
+    def level(connection: sqlite3.Connection, payloads: Sequence[Any]) -> list[int]:
+        return [connection.execute("PRAGMA synchronous").fetchone()[0]] * len(payloads)
 
-    def note(connection: sqlite3.Connection, payloads: Sequence[Any]) -> list[None]:
-        levels.append(connection.execute("PRAGMA synchronous").fetchone()[0])
-        return [None] * len(payloads)
-
+    full, normal = 2, 1
     await journal.append([draft("a:1", 1)])
+    assert await journal._file.write(level, None) == full
     await journal.mark_published(await journal.unpublished())
-    await journal._file.write(note, None, durable=False)
-    await journal._file.write(note, None)
-    assert levels == [1, 2]  # NORMAL, FULL
+    assert not journal._file._writer._full
+    assert await journal._file.write(level, None, durable=False) == normal
+    assert await journal._file.write(level, None) == full
     assert await journal.unpublished() == []
 
 
