@@ -12,12 +12,11 @@ from itertools import islice
 from typing import TypeVar
 
 from msgspec import Raw
-from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from contracts.envelope import SEQ_DIGITS, Fact, fact_id
 from kit.journal.drafts import require_steps
 from kit.journal.port import Appended, Draft
-from kit.mongo.driver import Client, Documents, Row
+from kit.mongo.driver import Client, Documents, Index, Row
 
 T = TypeVar("T")
 
@@ -39,10 +38,8 @@ _UNPUBLISHED = {"out": {"$gt": ""}}
 _APPENDED = Appended("appended")
 _SEQ_CONFLICT = Appended("seq_conflict")
 _NOT_TRIED = Appended("not_tried")
-_INDEXES = (
-    IndexModel([("stream", ASCENDING), ("key", ASCENDING)], name="stream_key", unique=True),
-    IndexModel([("out", ASCENDING)], name="out", sparse=True),
-)
+_INDEXES = (Index(("stream", "key"), unique=True), Index(("out",), sparse=True))
+ASCENDING, DESCENDING = 1, -1
 
 
 class MongoJournal:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pymongo import IndexModel, ReplaceOne, WriteConcern
+from pymongo import ASCENDING, IndexModel, ReplaceOne, WriteConcern
 from pymongo.errors import BulkWriteError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
@@ -38,6 +38,15 @@ _DEFAULTS: dict[str, Any] = {
 # that could still be rolled back: a gap would be left behind the fact that follows it.
 _DURABLE = WriteConcern(w="majority", j=True)
 _SETTLED = ReadConcern("majority")
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index on fields, ascending; ``sparse`` leaves out what lacks them."""
+
+    fields: tuple[str, ...]
+    unique: bool = False
+    sparse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +102,15 @@ class Documents:
         self._collection = collection
         self.name: str = collection.name
 
-    async def create_indexes(self, indexes: Sequence[IndexModel]) -> None:
+    async def create_indexes(self, indexes: Sequence[Index]) -> None:
         """Create indexes, unless they are there. Before the first write: later ones build late."""
-        if indexes:
+        models = [
+            IndexModel([(f, ASCENDING) for f in index.fields], **_options(index))
+            for index in indexes
+        ]
+        if models:
             with outages(self.name):
-                await self._collection.create_indexes(list(indexes))
+                await self._collection.create_indexes(models)
 
     async def insert(self, rows: Sequence[Row], *, ordered: bool = False) -> list[Refused]:
         """Insert in one command and return what was refused; ``ordered`` stops at the first.
@@ -188,6 +201,12 @@ class Documents:
                 cursor = await cursor
             rows: list[Row] = await cursor.to_list(None)
             return rows
+
+
+def _options(index: Index) -> dict[str, bool]:
+    """Name only what is wanted: a server takes another option for another index."""
+    wanted = {"unique": index.unique, "sparse": index.sparse}
+    return {name: True for name, value in wanted.items() if value}
 
 
 def _refused(error: BulkWriteError, what: str) -> list[Refused]:

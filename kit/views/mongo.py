@@ -4,10 +4,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pymongo import ASCENDING, IndexModel
-
 from kit.errors import Unavailable
-from kit.mongo.driver import Client, Documents, Row
+from kit.mongo.driver import Client, Documents, Index, Row
 from kit.views.checks import require_answerable, require_distinct, require_field
 from kit.views.port import Collection, Document, IndexValue, Query
 
@@ -26,7 +24,7 @@ class MongoViews:
         for collection in collections:
             await self._of(collection).create_indexes(
                 [
-                    IndexModel([*((f"ix.{f}", ASCENDING) for f in fields), ("_id", ASCENDING)])
+                    Index((*(f"ix.{field}" for field in fields), "_id"))
                     for fields in collection.indexes
                 ]
             )
@@ -63,9 +61,9 @@ class MongoViews:
     async def find(self, collection: Collection, query: Query) -> list[Document]:
         """Return documents in the order of the query."""
         require_answerable(collection, query)
-        order = [("_id", ASCENDING)]
+        order = [("_id", 1)]
         if query.order_by is not None:
-            order.insert(0, (f"ix.{query.order_by}", ASCENDING))
+            order.insert(0, (f"ix.{query.order_by}", 1))
         rows = await self._of(collection).find(_filter(query), sort=order, limit=query.limit)
         return [_to_document(collection, row) for row in rows]
 

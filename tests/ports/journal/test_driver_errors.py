@@ -1,5 +1,8 @@
 """What the driver's errors mean: ours, a race, or an outage."""
 
+import re
+from pathlib import Path
+
 import pytest
 from pymongo.errors import (
     AutoReconnect,
@@ -17,6 +20,7 @@ from pymongo.errors import (
 )
 
 from kit.errors import Unavailable
+from kit.mongo import failures
 from kit.mongo.driver import Refused, _refused
 from kit.mongo.failures import is_race, outages
 
@@ -96,3 +100,10 @@ def test_a_bulk_that_may_have_landed_or_not_is_an_outage(error: BulkWriteError) 
 def test_a_bulk_that_the_server_refuses_for_its_data_is_ours() -> None:
     with pytest.raises(OperationFailure):
         _refused(bulk_error((0, 10334)), "facts")
+
+
+def test_only_one_package_imports_a_driver() -> None:
+    kit = Path(failures.__file__).parents[1]
+    importing = re.compile(r"^\s*(?:from|import) (?:motor|pymongo|bson)\b", re.MULTILINE)
+    homes = {f.parent.name for f in kit.rglob("*.py") if importing.search(f.read_text())}
+    assert homes == {"mongo"}

@@ -113,7 +113,11 @@ async def test_indexes_are_used_for_what_the_relay_asks(stores: Stores) -> None:
     assert isinstance(store, MongoStore)
     await store.journal("tests.facts").prepare()
     names = await index_names(store._client, "tests.facts.journal")
-    assert names == {"_id_": {"_id": 1}, "stream_key": {"stream": 1, "key": 1}, "out": {"out": 1}}
+    assert names == {
+        "_id_": {"_id": 1},
+        "stream_1_key_1": {"stream": 1, "key": 1},
+        "out_1": {"out": 1},
+    }
 
 
 async def index_names(client: Client, collection: str) -> dict[str, dict[str, int]]:
