@@ -231,9 +231,11 @@ def run_local(place: str, names: list[str]) -> None:
 
 def _serve(processes: list[Any]) -> None:
     from kit.logs import configure_logging
-    from mooring.processes import run_all
+    from mooring.processes import collect_rarely, run_all
 
     configure_logging(os.environ.get("MOORING_LOG_LEVEL", "info"))
+
+    collect_rarely()
 
     async def until_told() -> None:
         stop = asyncio.Event()
