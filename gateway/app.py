@@ -41,6 +41,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         description=DESCRIPTION,
         openapi_url=None,
     )
+    app.state.parts = parts
     app.state.own_api = lambda: _own_api(app)
     return app
 

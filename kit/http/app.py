@@ -46,6 +46,7 @@ def create_app(
         version=version,
         description=description,
         lifespan=_with_health(lifespan, health),
+        openapi_url=openapi_url,
         docs_url=None,
         redirect_slashes=False,  # a redirect would tell a caller the address behind the gateway
         redoc_url=None,

@@ -1,0 +1,59 @@
+import re
+from urllib.parse import quote, unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.routes import ROUTES, canonical, match, own_path
+from kit.auth import Principal
+from kit.errors import ServiceError
+
+TRICKS = st.text(alphabet="/.%25eE2fFM1:;\\a\x00é ~_-me", max_size=30)
+
+
+@given(TRICKS)
+def test_a_path_that_passes_means_one_thing_however_often_it_is_decoded_and_tidied(tail: str):
+    try:
+        path = canonical(("/v1/members/" + tail).encode())
+    except ServiceError:
+        return
+    segments = path.split("/")
+    decoded = [unquote(segment) for segment in segments]
+    assert "" not in segments[1:]
+    assert not {".", ".."} & set(decoded)
+    assert not any(re.search(r"[/\\%\x00-\x1f\x7f]", segment) for segment in decoded)
+
+
+@given(st.text(min_size=1, max_size=20))
+def test_a_members_own_path_names_that_member_or_nothing(member_id: str):
+    principal = Principal("s", frozenset({"member"}), member_id)
+    try:
+        found = match(own_path("/v1/me/points", principal))
+    except (ServiceError, UnicodeEncodeError):
+        return
+    assert found is not None
+    assert (found.member_id, found.route.service) == (member_id, "points")
+
+
+@given(st.text(min_size=1, max_size=20), st.sampled_from(["/points", "/activities", "", "/card"]))
+def test_the_owner_that_is_checked_is_the_member_that_is_asked_for(member_id: str, rest: str):
+    try:
+        path = canonical(f"/v1/members/{quote(member_id, safe='')}{rest}".encode())
+    except (ServiceError, UnicodeEncodeError):
+        return
+    found = match(path)
+    assert found is not None
+    assert found.member_id == member_id
+    assert found.route.owner
+
+
+def test_an_id_that_is_not_utf8_is_refused():
+    with pytest.raises(ServiceError, match="bad_path"):
+        match("/v1/members/%FF/points")
+
+
+def test_every_line_of_the_table_lets_somebody_in():
+    for route in ROUTES:
+        assert route.methods, route.template
+        assert route.owner == ("{member_id}" in route.template)
