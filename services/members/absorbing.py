@@ -150,7 +150,7 @@ class MissingFacts(BrokenInvariant):
     def __init__(self, stream: str, expected: int, found: int) -> None:
         super().__init__(
             "gap",
-            "Facts of this member are missing: publish them again, then re-drive the dead letters",
+            "Facts of this member are missing: rebuild from the journals, then re-drive them",
             stream=stream,
             expected=expected,
             found=found,

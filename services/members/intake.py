@@ -48,7 +48,7 @@ def read_item(raw: bytes, place: int, now: int) -> Enrol:
         raise invalid_body(error, _plain(raw), within=f"members[{place}]") from error
     if body.member_id is None:
         raise _field(f"members[{place}].member_id", "is required in a batch", "Add it.")
-    return _enrol(body, body.member_id, now)
+    return _enrol(body, body.member_id, now, within=f"members[{place}].")
 
 
 def _plain(raw: bytes) -> Any:
@@ -85,11 +85,13 @@ def _own(body: EnrolBody, principal: Principal, now: int) -> Enrol:
     return _enrol(body, member_id, now)
 
 
-def _enrol(body: EnrolBody, member_id: str, now: int, *, derived: bool = False) -> Enrol:
+def _enrol(
+    body: EnrolBody, member_id: str, now: int, *, derived: bool = False, within: str = ""
+) -> Enrol:
     at = None if body.enrolled_at is None else to_micros(body.enrolled_at)
     if at is not None and not EARLIEST <= at <= now + TOLERANCE:
         wrong = "is before 1990" if at < EARLIEST else "is more than 5 minutes from now"
-        raise _field("enrolled_at", wrong, "Send the time at which they joined.")
+        raise _field(f"{within}enrolled_at", wrong, "Send the time at which they joined.")
     return Enrol(member_id, body.channel, at, body.filled(), derived)
 
 

@@ -15,6 +15,7 @@ from contracts.members import CardChange, MemberCard
 from contracts.topics import CARDS
 from kit.bus.port import Message
 from kit.journal.port import Draft
+from kit.telemetry import current_traceparent
 from kit.views.port import Collection, Document, IndexValue
 from services.members.domain.file import MemberFile, searchable
 from services.members.domain.relationship import Transition
@@ -122,7 +123,7 @@ def owed(seq: int, posted_at: int, transition: Transition, trace: str | None = N
 def owed_body(seq: int, key: str, at: int, posted_at: int, body: Any) -> Owed:
     """A fact about the member file, to be appended."""
     raw = msgspec.Raw(_encoder.encode(body))
-    return Owed(seq, key, type(body).__name__, at, posted_at, raw)
+    return Owed(seq, key, type(body).__name__, at, posted_at, raw, current_traceparent())
 
 
 def drafts(stream: str, facts: Iterable[Owed]) -> list[Draft]:

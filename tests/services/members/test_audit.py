@@ -1,0 +1,93 @@
+"""The audit finds what is broken, and says nothing when all is well."""
+
+from msgspec.structs import replace
+
+from kit.journal.port import Draft, Journal
+from kit.views.port import Document
+from services.members import audit
+from services.members.absorbing import Absorber
+from services.members.views import FILES, RELATIONSHIPS, Kept, decode_kept, kept_document
+from services.members.wiring import Wiring
+from tests.services.members.facts import Notebook, encode, joined, record, recorded
+
+
+async def two_purchases(wiring: Wiring) -> Journal:
+    journal = wiring.store.journal("events.activities")
+    await journal.prepare()
+    facts = [recorded("M1", 1), recorded("M1", 2, day=3)]
+    await record(journal, facts)
+    await Absorber(wiring.keeper, Notebook()).take_in([*await joined(wiring, "M1"), *facts])
+    return journal
+
+
+async def tampered(wiring: Wiring, **changes: object) -> None:
+    document = await stored(wiring)
+    kept = decode_kept(document)
+    state = replace(kept.state, **changes)
+    other = kept_document("M1", document.version, Kept(state, kept.facts))
+    assert await wiring.views.save(RELATIONSHIPS, [other]) == []
+
+
+async def stored(wiring: Wiring) -> Document:
+    return (await wiring.views.load(RELATIONSHIPS, ["M1"]))["M1"]
+
+
+async def test_nothing_is_found_where_all_is_well(wiring: Wiring) -> None:
+    journal = await two_purchases(wiring)
+    assert await audit.findings(wiring) == []
+    assert await audit.findings(wiring, journal) == []
+
+
+async def test_a_relationship_that_is_not_its_fold_is_found(wiring: Wiring) -> None:
+    journal = await two_purchases(wiring)
+    await tampered(wiring, clock=5)
+    assert await audit.findings(wiring) == []
+    assert await audit.findings(wiring, journal) == [
+        "M1: the relationship is not the fold of the journals"
+    ]
+
+
+async def test_a_card_that_contradicts_the_record_is_found(wiring: Wiring) -> None:
+    await two_purchases(wiring)
+    await tampered(wiring, stage="loyalty")
+    assert await audit.findings(wiring) == [
+        audit.NOT_COMPARED,
+        "M1: the card's last change is not its tier and stage",
+    ]
+
+
+async def test_lost_changes_of_the_card_are_found(wiring: Wiring) -> None:
+    journal = await two_purchases(wiring)
+    state = decode_kept(await stored(wiring)).state
+    await tampered(wiring, changes=(state.changes[0], state.changes[-1]))
+    assert (await audit.findings(wiring, journal))[0] == (
+        "M1: the card's changes are not those on record"
+    )
+
+
+async def test_a_step_out_of_nowhere_is_found(wiring: Wiring) -> None:
+    await two_purchases(wiring)
+    body = {
+        "member_id": "M1",
+        "previous": "awareness",
+        "stage": "loyalty",
+        "after_seq": 1,
+        "evidence": {},
+        "facts": {},
+        "dwell": 0,
+    }
+    draft = Draft("relationship:M1", 4, "x", b"x", "StageChanged", 7, 7, encode(body))
+    await wiring.relationships.append([draft])
+    assert (await audit.findings(wiring))[1:] == [
+        "relationship:M1/000000000004: begins at stage awareness, the last one ended at"
+        " satisfaction",
+        "relationship:M1/000000000004: comes after a later change",
+        "M1: 3 changes in the view, 4 in the journal",
+        "M1: the card's changes are not those on record",
+    ]
+
+
+async def test_an_enrolment_without_a_file_is_found(wiring: Wiring) -> None:
+    journal = await two_purchases(wiring)
+    await wiring.views.delete(FILES, ["M1"])
+    assert await audit.findings(wiring, journal) == ["M1: enrolled, but without a member file"]
