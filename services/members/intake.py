@@ -54,7 +54,7 @@ def read_item(raw: bytes, place: int, now: int) -> Enrol:
 def _plain(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

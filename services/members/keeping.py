@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from kit.bus.port import Message
 from kit.clock import Clock
 from kit.journal.port import Draft, Journal
@@ -33,8 +35,7 @@ class Publisher(Protocol):
         """Publish, and return once all are durable."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True, gc=False):
     """A relationship in hand. ``fresh``: just read, not remembered from an earlier batch."""
 
     version: int

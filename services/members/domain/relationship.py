@@ -11,8 +11,8 @@ Invariants:
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace
 
 from contracts.members import CardChange, StageChanged, TierChanged
@@ -37,8 +37,7 @@ from services.members.domain.state import (
 BEFORE_EVERYTHING = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(msgspec.Struct, frozen=True, gc=False):
     """A fact about the relationship, its key in the stream and when it happened."""
 
     key: str
@@ -46,8 +45,7 @@ class Transition:
     body: TierChanged | StageChanged
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, gc=False):
     """A relationship moved on, and the facts of the way."""
 
     state: Relationship
