@@ -44,7 +44,7 @@ class Appended:
 
     * ``appended``: it is in the journal.
     * ``duplicate``: the stream already has this key with this input; ``existing`` is that fact.
-    * ``key_conflict``: the stream already has this key with another input; ``existing`` is that fact.
+    * ``key_conflict``: the stream already has this key with another input; ``existing`` is it.
     * ``seq_conflict``: another writer took this seq: reload the stream and decide again.
     * ``not_tried``: an earlier draft of the same stream in this batch did not land.
     """
@@ -92,7 +92,7 @@ class Journal(Protocol):
         """Iterate over the whole journal, stream by stream, each in seq order (verify, rebuild)."""
 
     async def unpublished(self, limit: int = 1000) -> list[Fact]:
-        """Return facts the relay has not published yet; each stream's in seq order, from its first."""
+        """Return facts not yet published; each stream's in seq order, from its first such."""
 
     async def mark_published(self, facts: Sequence[Fact]) -> None:
         """Note that exactly the facts ``unpublished`` last returned are on the bus."""
