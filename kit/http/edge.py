@@ -6,6 +6,7 @@ from secrets import token_hex
 from typing import Any
 
 from opentelemetry.trace import SpanKind, Status, StatusCode
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kit.http.problems import unexpected
@@ -50,6 +51,8 @@ class Edge:
     async def _serve(self, exchange: "Exchange", scope: Scope, receive: Receive) -> None:
         try:
             await self._app(scope, receive, exchange.send)
+        except ClientDisconnect:
+            return  # the caller went away in the middle of its body, and nobody is left to answer
         except Exception as error:
             answer = unexpected(error, scope["path"])
             if exchange.begun:

@@ -18,7 +18,7 @@ def read_json(body: bytes) -> Any:
     """The value of a JSON text; raises ServiceError ``malformed`` that says what is wrong where."""
     try:
         return msgspec.json.decode(body)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise malformed_json(error) from error
 
 

@@ -91,6 +91,7 @@ async def test_a_redirect_never_tells_where_the_service_lives(client: httpx.Asyn
         b'{"activity": [1e999]}',
         b'{"activity": Infinity}',
         b"\xff\xfe",
+        b'{"a": "\xff\xfe"}',
         b"[" * 100_000,
         b'{"a": "\\ud800"}',
     ],
