@@ -75,21 +75,21 @@ def read_item(raw: bytes, place: int, now: int) -> Intake:
         body = activity_body.validate_json(raw)
     except ValidationError as error:
         raise invalid_body(error, _plain(raw), within=f"activities[{place}]") from error
-    return normalised(body, now)
+    return normalised(body, now, within=f"activities[{place}].")
 
 
 def _plain(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
-def normalised(body: Recorded, now: int) -> Intake:
+def normalised(body: Recorded, now: int, *, within: str = "") -> Intake:
     """The activity in its normal form; raises ServiceError when its time cannot be."""
     occurred_at = to_micros(body.occurred_at)
     if not EARLIEST <= occurred_at <= now + TOLERANCE:
-        raise _impossible_time(occurred_at < EARLIEST)
+        raise _impossible_time(f"{within}occurred_at", occurred_at < EARLIEST)
     activity = ActivityRecorded(
         activity_id(body.source, body.external_id),
         body.member_id,
@@ -109,17 +109,17 @@ def input_hash(activity: ActivityRecorded, occurred_at: int) -> bytes:
     return blake2b(content, digest_size=16).digest()
 
 
-def _impossible_time(early: bool) -> ServiceError:
+def _impossible_time(field: str, early: bool) -> ServiceError:
     message = "is before 1990" if early else "is more than 5 minutes from now"
     error = {
-        "field": "occurred_at",
+        "field": field,
         "message": message,
         "fix": "Send the time at which it happened, with the offset of its zone.",
     }
     return ServiceError(
         "invalid",
         "invalid_request",
-        f"1 field is not valid: occurred_at {message}.",
+        f"1 field is not valid: {field} {message}.",
         errors=[error],
     )
 

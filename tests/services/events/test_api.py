@@ -133,7 +133,9 @@ async def test_what_is_wrong_is_refused_by_field_and_nothing_is_recorded(
     assert field in single.json()["errors"][0]["field"]
     (result,) = batch.json()["results"]
     assert (result["status"], result["problem"]["status"]) == ("refused", 422)
-    assert field.replace("body", "") in result["problem"]["errors"][0]["field"]
+    place = result["problem"]["errors"][0]["field"]
+    assert place.startswith("activities[0]")
+    assert field.replace("body", "") in place
     assert await timeline(api, issuer) == []
 
 
@@ -147,6 +149,16 @@ async def test_one_bad_item_does_not_stop_the_others(
     assert [one["status"] for one in results] == ["accepted", "refused", "accepted", "refused"]
     assert results[1]["problem"]["errors"][0]["field"].startswith("activities[1]")
     assert [item["amount"] for item in await timeline(api, issuer)] == [200, 100]
+
+
+async def test_an_item_that_is_not_utf_8_is_refused_like_any_other(
+    api: httpx.AsyncClient, issuer: LocalIssuer
+) -> None:
+    good = msgspec.json.encode(purchase("1", 100))
+    content = b'{"activities": [' + good + b', {"type": "\xff"}]}'
+    answer = await api.post("/v1/activities:batch", content=content)
+    assert [one["status"] for one in answer.json()["results"]] == ["accepted", "refused"]
+    assert len(await timeline(api, issuer)) == 1
 
 
 @pytest.mark.parametrize(
