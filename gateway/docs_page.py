@@ -195,11 +195,19 @@ def _made_up(api: Node, schema: Node, depth: int) -> Any:
     if schema.get("type") == "array":
         return [_made_up(api, schema.get("items", {}), depth + 1)]
     if "properties" in schema:
-        fields = schema["properties"].items()
-        return {name: _made_up(api, below, depth + 1) for name, below in fields}
+        required = schema.get("required", ())
+        return {
+            name: _made_up(api, below, depth + 1)
+            for name, below in schema["properties"].items()
+            if name in required or _has_example(below)
+        }
     return {"string": "text", "integer": 0, "number": 0, "boolean": True, "object": {}}.get(
         str(schema.get("type"))
     )
+
+
+def _has_example(field: Node) -> bool:
+    return "examples" in field or any("examples" in one for one in field.get("anyOf", ()))
 
 
 def _resolved(api: Node, node: Node) -> Node:

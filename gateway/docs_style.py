@@ -10,7 +10,7 @@ STYLE = """
 * { box-sizing: border-box; }
 html { scroll-padding-top: 1rem; }
 body { margin: 0; font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--back);
-  display: grid; grid-template-columns: minmax(15rem, 19rem) minmax(0, 1fr); }
+  display: grid; grid-template-columns: minmax(15rem, 23rem) minmax(0, 1fr); }
 a { color: var(--mark); text-underline-offset: .15em; }
 :focus-visible { outline: 3px solid var(--mark); outline-offset: 2px; border-radius: 3px; }
 .skip { position: absolute; left: -99rem; } .skip:focus { left: 1rem; top: 1rem; z-index: 1;
@@ -22,7 +22,8 @@ nav h2 { font-size: .8rem; letter-spacing: .06em; text-transform: uppercase; col
 nav ul { list-style: none; margin: 0; padding: 0; }
 nav li a { display: flex; gap: .6rem; padding: .18rem 0; text-decoration: none; color: var(--ink);
   font-size: .9rem; } nav li a:hover span:last-child { text-decoration: underline; }
-nav .method { min-width: 3.6rem; }
+nav .method { min-width: 3.4rem; }
+nav li span:last-child { overflow-wrap: anywhere; min-width: 0; }
 main { padding: 2rem clamp(1rem, 4vw, 4rem) 6rem; max-width: 68rem; }
 h1 { font-size: 2rem; margin: 0 0 .25rem; line-height: 1.2; }
 h2 { margin: 3rem 0 .5rem; font-size: 1.4rem; text-transform: capitalize; }

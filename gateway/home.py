@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from gateway.proxy import Upstream, target
+from gateway.proxy import Upstream, read_document, target
 from gateway.routes import canonical, own_path
 from kit.auth import Principal, owner_or, require
 from kit.errors import ServiceError
@@ -140,8 +140,8 @@ class HomeComposer:
                     return await self._get(target(upstream.url, path, query), headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             upstream.failed(error)
-        except (ServiceError, msgspec.MsgspecError):
-            pass
+        except ServiceError:
+            pass  # no room: as good as down
         return None
 
     async def _get(
@@ -152,8 +152,7 @@ class HomeComposer:
                 return _MISSING
             if answer.status != 200:
                 return None
-            body = await answer.content.read(MOST_PART_BYTES)
-            return msgspec.json.decode(body, type=dict[str, Any])
+            return await read_document(answer, MOST_PART_BYTES)
 
 
 class _Missing:

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import aiohttp
-import msgspec
 
-from gateway.proxy import Upstream
+from gateway.proxy import Upstream, read_document
 from gateway.routes import MEMBER, match
 from kit.http.openapi import BEARER, operations
 
@@ -71,19 +70,9 @@ class MergedApi:
             ):
                 if answer.status != 200:
                     return None
-                body = await _read(answer.content)
-                return msgspec.json.decode(body, type=dict[str, Any])
-        except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError):
+                return await read_document(answer, MOST_BYTES)
+        except (aiohttp.ClientError, TimeoutError, OSError):
             return None
-
-
-async def _read(content: aiohttp.StreamReader) -> bytes:
-    body = bytearray()
-    async for chunk in content.iter_any():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise aiohttp.ClientPayloadError("the description is too large")
-    return bytes(body)
 
 
 def merge(own: Api, services: Mapping[str, Api], missing: list[str]) -> Api:

@@ -7,8 +7,10 @@ key gets the same result, and only the client knows whether it still wants it.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
 
 import aiohttp
+import msgspec
 import structlog
 from prometheus_client import Counter
 from starlette.types import Message, Receive, Scope, Send
@@ -166,6 +168,19 @@ class Proxy:
 def target(url: str, path: str, query: bytes) -> URL:
     """The address of a path that is already canonical."""
     return URL(f"{url}{path}?{query.decode('latin-1')}" if query else url + path, encoded=True)
+
+
+async def read_document(answer: aiohttp.ClientResponse, most_bytes: int) -> dict[str, Any] | None:
+    """The JSON object in an answer; None when it is anything else, or larger than allowed."""
+    body = bytearray()
+    async for chunk in answer.content.iter_any():
+        body += chunk
+        if len(body) > most_bytes:
+            return None
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _reason(upstream: Upstream, body: Body, data: object, error: BaseException) -> ServiceError:

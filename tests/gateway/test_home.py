@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.conftest import House, answering, hanging
+from tests.gateway.conftest import House, Seen, answering, hanging
 
 CARD = {"member_id": "M1", "tier": "silver", "stage": "satisfaction"}
 POINTS = {"member_id": "M1", "wallets": [{"wallet": "base", "balance": 1250}]}
@@ -94,6 +94,23 @@ async def test_a_part_that_answers_anything_else_is_left_out(
 @pytest.mark.parametrize("content", ["text", [1], None])
 async def test_a_part_that_is_no_document_is_left_out(full: House, content: Any):
     full.services["points"].answer = answering(200, content)
+    assert await home(full) == without("points")
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'{"a": "\xff"}', b'{"a":' * 5000, b"NaN"])
+async def test_a_part_that_cannot_be_read_is_left_out(full: House, body: bytes):
+    async def garbage(_: Seen) -> tuple[int, dict[str, str], bytes]:
+        return 200, {"content-type": "application/json"}, body
+
+    full.services["points"].answer = garbage
+    assert await home(full) == without("points")
+
+
+async def test_a_large_part_is_read_to_its_end_and_an_absurd_one_is_left_out(full: House):
+    large = POINTS | {"note": "x" * 200_000}
+    full.services["points"].answer = answering(200, large)
+    assert await home(full) == WHOLE | {"points": large}
+    full.services["points"].answer = answering(200, POINTS | {"note": "x" * 300_000})
     assert await home(full) == without("points")
 
 
