@@ -121,10 +121,11 @@ class Absorber:
             return []
         cards: list[Message] = []
         for member_id, held in done.items():
-            first = _first_activity(inputs[member_id])
             older = None
-            if held.kept.state.complete_from > first:
-                older = await self._changes_from(member_id, first)
+            if complete_from := held.kept.state.complete_from:
+                first = _first_activity(inputs[member_id])
+                if complete_from > first:
+                    older = await self._changes_from(member_id, first)
             message = card_message(member_id, held.kept, now, older)
             if message is not None:
                 cards.append(message)

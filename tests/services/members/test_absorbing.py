@@ -1,6 +1,8 @@
 """The worker's handler: what it makes of facts, whatever the batches, races and crashes."""
 
+import asyncio
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from kit.journal.port import Appended, Draft
 from kit.settings import StoreSettings
 from services.members import audit
 from services.members.absorbing import Absorber, MissingFacts
+from services.members.duties import tick
 from services.members.keeping import Keeper
 from services.members.wiring import Wiring, wire
 from tests.services.members.facts import (
@@ -23,6 +26,7 @@ from tests.services.members.facts import (
     joined,
     moved,
     on_record,
+    record,
     recorded,
     states,
 )
@@ -257,3 +261,23 @@ async def test_a_basket_returned_at_once_leaves_only_the_trace_of_both(
         "stage",
     ]
     assert one.changes[-1].at == START + round(5.01 * DAY)
+
+
+async def test_two_workers_and_a_duty_at_once_end_in_the_same(wiring: Wiring) -> None:
+    ids = [f"M{n}" for n in range(10)]
+    lives = [history(member_id, 13, 30) for member_id in ids]
+    enrolments = await joined(wiring, *ids)
+    journal = wiring.store.journal("events.activities")
+    await journal.prepare()
+    await record(journal, [fact for life in lives for fact in life])
+    one, two, duty = another(wiring), another(wiring), wiring.keeper
+    for start in range(0, 30, 3):
+        piece = [fact for life in lives for fact in life[start : start + 3]]
+        day = date.fromordinal(date(2025, 1, 1).toordinal() + start * 9)
+        await asyncio.gather(
+            one.take_in([*enrolments, *piece]), two.take_in(piece), tick(duty, Notebook(), day)
+        )
+    found = await states(wiring)
+    assert {state.absorbed for state, _ in found.values()} == {30}
+    assert len(await on_record(wiring.relationships)) == sum(n for _, n in found.values())
+    assert await audit.findings(wiring, journal) == []
