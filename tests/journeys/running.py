@@ -1,24 +1,29 @@
 """A whole platform in this process: gateway, APIs and workers, on whichever adapters."""
 
 import asyncio
+import random
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
+import structlog
 
 from kit.bus.open import open_bus
 from kit.bus.port import Bus
+from kit.logs import explain_exception
 from mooring.environment import Place
 from mooring.preparation import prepare
-from mooring.processes import APIS, WORKERS, build, run_all
+from mooring.processes import APIS, WORKERS, Process, build, run_all
 from mooring.services import Services, opened
 from mooring.settle import settle
 from mooring.verify import Report, verify
 
-READY_TRIES = 500
+READY_SECONDS = 20
+ALL = ("gateway", *APIS, *WORKERS)
 
 
 @dataclass
@@ -28,6 +33,9 @@ class Running:
     place: Place
     services: Services
     bus: Bus
+    _clients: dict[tuple[str, str | None], httpx.AsyncClient] = field(default_factory=dict)
+    _stops: dict[str, list[asyncio.Event]] = field(default_factory=dict)
+    _tasks: dict[str, list["asyncio.Task[None]"]] = field(default_factory=dict)
 
     def client(self, role: str, member: str | None = None) -> httpx.AsyncClient:
         """A client of the gateway with a token of this role."""
@@ -36,7 +44,18 @@ class Running:
             base_url=self.place.address,
             headers={"authorization": f"Bearer {token}"},
             timeout=30,
+            # There is no TLS on this machine, and loading certificates takes 20 ms.
+            verify=False,
         )
+
+    async def get(self, path: str, role: str = "agent", member: str | None = None) -> Any:
+        """What the gateway answers to this role; fails the test unless it is 200."""
+        caller = (role, member)
+        if caller not in self._clients:
+            self._clients[caller] = self.client(role, member)
+        answer = await self._clients[caller].get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
 
     async def settled(self) -> None:
         """Wait until all that was accepted is worked off."""
@@ -49,87 +68,123 @@ class Running:
         assert report.findings == []
         return report
 
+    def start(self, name: str) -> None:
+        """Start one more process of this name."""
+        stop = asyncio.Event()
+        process: Process = build(name, self.place.values_of(name))
+        self._stops.setdefault(name, []).append(stop)
+        self._tasks.setdefault(name, []).append(asyncio.create_task(run_all([process], stop)))
+
+    async def stop(self, *names: str) -> None:
+        """Stop every process of these names, in good order; raises what one of them raised."""
+        for name in names:
+            for stop in self._stops.pop(name, ()):
+                stop.set()
+        await asyncio.gather(*(task for name in names for task in self._tasks.pop(name, ())))
+
+    async def close(self) -> None:
+        """Stop whatever runs."""
+        for client in self._clients.values():
+            await client.aclose()
+        await self.stop(*list(self._tasks))
+
+    async def ready(self) -> None:
+        """Wait until the gateway and the APIs that were started serve."""
+        doors = [self.place.address]
+        for service in (name.removesuffix("-api") for name in APIS if name in self._tasks):
+            doors.append(f"http://127.0.0.1:{self.place.api_port(service)}")
+        async with httpx.AsyncClient(verify=False) as client:
+            for door in doors:
+                await until(lambda door=door: self._serves(client, door), READY_SECONDS)
+
+    async def _serves(self, client: httpx.AsyncClient, door: str) -> bool:
+        for task in [task for tasks in self._tasks.values() for task in tasks]:
+            if task.done():
+                task.result()
+        try:
+            return (await client.get(f"{door}/health/ready")).is_success
+        except httpx.TransportError:
+            return False
+
+
+@contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """Write what the processes log beside their data, in lines as plain as in production."""
+    before = structlog.get_config()
+    with path.open("a") as file:
+        structlog.configure(
+            processors=[
+                structlog.processors.add_log_level,
+                explain_exception,
+                structlog.processors.JSONRenderer(default=str),
+            ],
+            logger_factory=structlog.PrintLoggerFactory(file),
+        )
+        try:
+            yield
+        finally:
+            structlog.configure(**before)
+
 
 @asynccontextmanager
-async def running(place: Place, workers: int = 1) -> AsyncIterator[Running]:
-    """Start everything at this place, and stop it in good order."""
+async def running(
+    place: Place, workers: int = 1, names: Iterable[str] = ALL
+) -> AsyncIterator[Running]:
+    """Start everything at this place (or only ``names``), and stop it in good order."""
     place.issuer()
+    with logging_to(place.log_file):
+        async with _running(place, workers, names) as platform:
+            yield platform
+
+
+@asynccontextmanager
+async def _running(place: Place, workers: int, names: Iterable[str]) -> AsyncIterator[Running]:
     await prepare(place.store(), place.bus(), place.programme)
-    names = ["gateway", *APIS, *(name for name in WORKERS for _ in range(workers))]
-    stop = asyncio.Event()
-    processes = [build(name, place.values_of(name)) for name in names]
-    task = asyncio.create_task(run_all(processes, stop))
     bus = open_bus(place.bus())
     try:
-        await _ready(place, task)
         async with opened(place.store(), place.programme) as services:
-            yield Running(place, services, bus)
+            platform = Running(place, services, bus)
+            try:
+                for name in names:
+                    for _ in range(workers if name in WORKERS else 1):
+                        platform.start(name)
+                await platform.ready()
+                yield platform
+            finally:
+                await platform.close()
     finally:
-        stop.set()
-        await task
         await bus.close()
 
 
-async def _ready(place: Place, task: "asyncio.Task[None]") -> None:
-    async with httpx.AsyncClient() as client:
-        for _ in range(READY_TRIES):
-            if task.done():
-                task.result()
-            try:
-                if (await client.get(f"{place.address}/health/ready")).status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            await asyncio.sleep(0.02)
-    raise AssertionError("the platform did not get ready")
+async def until(holds: Callable[[], Any], within_seconds: float = 20.0) -> Any:
+    """Ask (sync or async) until the answer is true, and return it; fails the test if never."""
+    deadline = asyncio.get_running_loop().time() + within_seconds
+    while True:
+        answer = holds()
+        if asyncio.iscoroutine(answer):
+            answer = await answer
+        if answer:
+            return answer
+        assert asyncio.get_running_loop().time() < deadline, "it never came true"
+        await asyncio.sleep(0.02)
 
 
-def free_ports(count: int = 4) -> list[int]:
-    """Consecutive ports that nobody listens on."""
-    for first in range(21_000, 60_000, 10):
-        sockets = [socket.socket() for _ in range(count)]
+def free_ports(offsets: Sequence[int] = range(4)) -> list[int]:
+    """Ports that nobody listens on, at these distances from the first of them.
+
+    Below the range from which the kernel gives clients theirs, and drawn, so that test runs beside
+    each other seldom meet.
+    """
+    for _ in range(1_000):
+        first = random.randrange(12_000, 32_000)
+        with_sockets = [socket.socket() for _ in offsets]
         try:
-            for offset, one in enumerate(sockets):
+            for offset, one in zip(offsets, with_sockets, strict=True):
                 one.bind(("127.0.0.1", first + offset))
         except OSError:
             continue
         finally:
-            for one in sockets:
+            for one in with_sockets:
                 one.close()
-        return list(range(first, first + count))
+        return [first + offset for offset in offsets]
     raise AssertionError("no free ports")
-
-
-def purchase(member: str, external_id: str, at: str, *amounts: int, **more: Any) -> dict[str, Any]:
-    """A purchase with a line for each amount (minor units)."""
-    lines = [
-        {"line": number, "amount": amount, "sku": f"sku-{number}"}
-        for number, amount in enumerate(amounts, 1)
-    ]
-    return {
-        "member_id": member,
-        "source": "till",
-        "external_id": external_id,
-        "type": "purchase",
-        "channel": "store",
-        "occurred_at": at,
-        "amount": sum(amounts),
-        "lines": lines,
-        **more,
-    }
-
-
-async def enrol(client: httpx.AsyncClient, members: Sequence[str]) -> None:
-    """Enrol members with ids of the caller's choice."""
-    body = {"members": [{"member_id": member, "channel": "store"} for member in members]}
-    answer = await client.post("/v1/members:batch", json=body)
-    assert answer.status_code < 300, answer.text
-    assert {item["status"] for item in answer.json()["results"]} <= {"accepted", "duplicate"}
-
-
-async def record(client: httpx.AsyncClient, *activities: dict[str, Any]) -> list[dict[str, Any]]:
-    """Record activities in one batch and return the result of each."""
-    answer = await client.post("/v1/activities:batch", json={"activities": list(activities)})
-    assert answer.status_code < 300, answer.text
-    results: list[dict[str, Any]] = answer.json()["results"]
-    return results

@@ -1,0 +1,50 @@
+"""Platforms to go on journeys with."""
+
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from mooring.environment import Place
+from tests.journeys.adapters import ADAPTERS, fresh_place
+from tests.journeys.running import Running, running
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package", params=ADAPTERS)
+async def platform(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Running]:
+    """A platform that all journeys share, each with members of its own."""
+    with fresh_place(request.param, tmp_path_factory.mktemp("platform"), request) as place:
+        async with running(place) as platform:
+            yield platform
+
+
+@pytest.fixture(params=ADAPTERS)
+def place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    """A place of the test's own, where nothing has happened yet."""
+    with fresh_place(request.param, tmp_path_factory.mktemp("place"), request) as place:
+        yield place
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def till(platform: Running) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with the token of a partner: the shop's till."""
+    async with platform.client("partner") as client:
+        yield client
+
+
+@pytest.fixture
+def member() -> str:
+    """A member id that no other journey has."""
+    return f"m-{uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def twin() -> str:
+    """Another one."""
+    return f"t-{uuid4().hex[:8]}"

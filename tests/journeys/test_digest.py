@@ -1,0 +1,170 @@
+"""The result depends on the activities alone: the same digest however they were worked off."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import date
+
+import pytest
+import pytest_asyncio
+
+from mooring.environment import Place
+from mooring.replay import completejourney
+from mooring.replay.activity import encoded as encoded_activities
+from mooring.replay.client import Tally, replay
+from mooring.session import run_rebuild, run_verify
+from mooring.verify import Report
+from services.members import audit as members_audit
+from tests.journeys.adapters import CONNECTED, EMBEDDED, fresh_place
+from tests.journeys.generated import activities, encoded, shuffled
+from tests.journeys.running import Running, running
+
+Recorded = Sequence[tuple[str, bytes]]
+YEAR: Recorded = encoded(activities())
+FEW: Recorded = encoded(activities(seed=2, members=12))
+WEEK, MONTH = date(2017, 1, 8), date(2017, 2, 1)
+
+
+@asynccontextmanager
+async def embedded(request: pytest.FixtureRequest, workers: int = 1) -> AsyncIterator[Running]:
+    """An embedded platform of its own."""
+    folder = request.getfixturevalue("tmp_path_factory").mktemp("digest")
+    with fresh_place(EMBEDDED, folder, request) as place:
+        async with running(place, workers) as platform:
+            yield platform
+
+
+async def replayed(
+    platform: Running, recorded: Recorded, batch: int = 1_000
+) -> tuple[Tally, Report]:
+    """Send activities through the gateway, then check and digest what came of them."""
+    async with platform.client("operator") as operator:
+        tally = await replay(operator, recorded, batch=batch)
+    return tally, await platform.verified()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def year(request: pytest.FixtureRequest) -> Report:
+    """The digest of YEAR in batches of 1,000, one worker per service, nothing else."""
+    async with embedded(request) as platform:
+        tally, report = await replayed(platform, YEAR)
+        assert await _variety(platform) >= {"member", "silver", "gold", "acceptance", "loyalty"}
+    assert (tally.accepted, tally.duplicate, tally.refused) == (1_499, 35, 62)
+    assert report.lines == {"member": 60, "balance": 118, "decision": 2_423}
+    return report
+
+
+async def _variety(platform: Running) -> set[str]:
+    """The tiers and stages that occur: a digest of nothing would prove nothing."""
+    found: Counter[str] = Counter()
+    async for line in members_audit.digest_lines(platform.services.members):
+        _, _, _, tier, _, stage = line.split(" ")
+        found.update((tier, stage))
+    return set(found)
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_four_workers_of_each_service_come_to_the_same(
+    request: pytest.FixtureRequest, year: Report
+) -> None:
+    async with embedded(request, workers=4) as platform:
+        _, report = await replayed(platform, YEAR, batch=200)
+    assert report == year
+
+
+async def test_members_in_another_order_come_to_the_same(
+    request: pytest.FixtureRequest, year: Report
+) -> None:
+    other = encoded(shuffled(activities()))
+    assert other != YEAR
+    async with embedded(request) as platform:
+        _, report = await replayed(platform, other)
+    assert report == year
+
+
+async def test_a_second_replay_and_a_rebuild_change_nothing(
+    request: pytest.FixtureRequest, year: Report
+) -> None:
+    async with embedded(request) as platform:
+        place = platform.place
+        await replayed(platform, YEAR)
+        again, report = await replayed(platform, YEAR)
+        assert (again.accepted, again.duplicate, again.refused) == (0, 1_534, 62)
+        assert report == year
+    rebuilt = await run_rebuild(place)
+    assert rebuilt["members"] == 60
+    assert await run_verify(place) == year
+
+
+async def test_what_is_rebuilt_goes_on_as_before(
+    request: pytest.FixtureRequest, year: Report
+) -> None:
+    half = len(YEAR) // 2
+    async with embedded(request) as platform:
+        place = platform.place
+        await replayed(platform, YEAR[:half])
+    await run_rebuild(place)
+    async with running(place) as platform:
+        _, report = await replayed(platform, YEAR[half:])
+    assert report == year
+
+
+async def test_batches_of_1_of_7_and_of_1000_come_to_the_same(
+    request: pytest.FixtureRequest,
+) -> None:
+    reports = []
+    for batch in (1, 7, 1_000):
+        async with embedded(request) as platform:
+            tally, report = await replayed(platform, FEW, batch)
+            reports.append(report)
+            assert tally.sent == len(FEW)
+    assert reports[0].lines["decision"] > len(FEW)
+    assert reports == [reports[0]] * 3
+
+
+async def test_a_week_of_a_grocery_chain_comes_to_the_same_in_other_batches_and_by_more_workers(
+    request: pytest.FixtureRequest,
+) -> None:
+    baskets = list(encoded_activities(completejourney.activities(WEEK)))
+    assert len(baskets) > 2_000
+    reports = []
+    for batch, workers in ((1_000, 1), (333, 2)):
+        async with embedded(request, workers) as platform:
+            tally, report = await replayed(platform, baskets, batch)
+            reports.append(report)
+        assert (tally.accepted, tally.refused) == (len(baskets), 0)
+    assert reports[0].lines["decision"] > len(baskets)
+    assert reports[0] == reports[1]
+
+
+@pytest.fixture(params=CONNECTED)
+def servers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    """A fresh place on the real servers."""
+    with fresh_place(request.param, tmp_path_factory.mktemp("digest"), request) as place:
+        yield place
+
+
+@pytest.mark.connected
+async def test_kafka_and_the_document_database_come_to_the_same(
+    servers: Place, year: Report
+) -> None:
+    async with running(servers, workers=2) as platform:
+        _, report = await replayed(platform, YEAR, batch=200)
+    assert report == year
+
+
+@pytest.mark.connected
+@pytest.mark.parametrize("servers", CONNECTED[:1], indirect=True)
+async def test_a_month_of_a_grocery_chain_comes_to_the_same_on_the_real_servers(
+    request: pytest.FixtureRequest, servers: Place
+) -> None:
+    baskets = list(encoded_activities(completejourney.activities(MONTH)))
+    async with embedded(request) as platform:
+        _, expected = await replayed(platform, baskets)
+    async with running(servers) as platform:
+        _, report = await replayed(platform, baskets)
+    assert report == expected
