@@ -25,7 +25,7 @@ from kit.bus.port import Bus, Received, Subscription
 from kit.bus.tracing import batch_span
 from kit.bus.triage import Aside, Envelope, place_of, sort_batch
 from kit.clock import Clock, system_clock
-from kit.errors import ServiceError
+from kit.errors import ServiceError, Unavailable
 from kit.views.port import Views
 
 __all__ = ["Consumer", "ConsumerSettings", "Envelope", "Handler"]
@@ -129,7 +129,8 @@ class Consumer:
         now = time.monotonic()
         if now >= self._lag_due:
             self._lag_due = now + self.settings.lag_every_seconds
-            self.metrics.lag(self.group, await self._subscription.lag())
+            with suppress(Unavailable):
+                self.metrics.lag(self.group, await self._subscription.lag())
 
     async def _work(self, received: list[Received]) -> None:
         halts = await self._halts.load()

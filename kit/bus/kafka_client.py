@@ -4,6 +4,7 @@ The reasons for each setting are in docs/adr/0003-kafka-python-settings.md.
 """
 
 import importlib.util
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -66,6 +67,25 @@ def common_options(servers: Sequence[str], settings: KafkaSettings) -> dict[str,
         "reconnect_backoff_max_ms": 1_000,
         **settings.client,
     }
+
+
+def require_reachable(servers: Sequence[str], settings: KafkaSettings) -> None:
+    """Raise Unavailable at once when no server takes a connection.
+
+    A client of kafka-python would try for ``connect_timeout_seconds``, and leave its sockets to
+    the garbage collector when it fails.
+    """
+    reasons: list[str] = []
+    for server in servers:
+        host, _, port = server.rpartition(":")
+        try:
+            address = (host.strip("[]"), int(port))
+            socket.create_connection(address, settings.connect_timeout_seconds).close()
+        except OSError as error:
+            reasons.append(f"{server}: {error}")
+        else:
+            return
+    raise Unavailable("Kafka", "; ".join(reasons))
 
 
 @contextmanager

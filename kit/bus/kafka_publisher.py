@@ -11,7 +11,7 @@ from typing import Any
 
 from kafka import KafkaProducer, errors
 
-from kit.bus.kafka_client import KafkaSettings, common_options, kafka_errors
+from kit.bus.kafka_client import KafkaSettings, common_options, kafka_errors, require_reachable
 from kit.bus.partitioner import partition_of
 from kit.bus.port import Message
 
@@ -24,7 +24,11 @@ Placed = tuple[int, Message]
 
 
 class KafkaPublisher:
-    """A producer, used by one thread; made when first needed, and anew after an odd failure."""
+    """A producer, used by one thread; made when first needed, and anew after every failure.
+
+    kafka-python 3.0.12's idempotent producer does not come back once a batch has expired on it
+    (a broker was away for longer than the delivery timeout): all that follows expires, too.
+    """
 
     def __init__(self, servers: Sequence[str], settings: KafkaSettings) -> None:
         self._servers = servers
@@ -35,14 +39,20 @@ class KafkaPublisher:
         """Publish and wait until all replicas in sync have everything."""
         with kafka_errors():
             producer = self._connected()
-            placed = [(self._partition(producer, it), it) for it in messages]
-            for wave in waves(placed):
-                self._publish_wave(producer, wave)
+            try:
+                placed = [(self._partition(producer, it), it) for it in messages]
+                for wave in waves(placed):
+                    self._publish_wave(producer, wave)
+            except errors.KafkaError:
+                self.close(0.0)
+                raise
 
     def _connected(self) -> Any:
         if self._producer is None:
+            require_reachable(self._servers, self._settings)
             timeout_ms = round(self._settings.publish_timeout_seconds * 1000)
             options = common_options(self._servers, self._settings)
+            options["request_timeout_ms"] = timeout_ms // 2  # so that there is time for a retry
             self._producer = KafkaProducer(
                 **options,
                 metrics_enabled=False,
@@ -51,7 +61,7 @@ class KafkaPublisher:
                 linger_ms=LINGER_MS,
                 batch_size=BATCH_BYTES,
                 delivery_timeout_ms=timeout_ms,
-                max_block_ms=timeout_ms,
+                max_block_ms=round(self._settings.connect_timeout_seconds * 1000),
                 allow_auto_create_topics=False,
             )
         return self._producer
@@ -73,20 +83,20 @@ class KafkaPublisher:
             )
             for partition, message in wave
         ]
-        try:
-            producer.flush(self._settings.publish_timeout_seconds + 5.0)
-        finally:
-            failure = next((it.exception for it in futures if it.failed()), None)
-            if failure is not None and not isinstance(failure, errors.RetriableError):
-                self.close(0.0)
+        producer.flush(self._settings.publish_timeout_seconds)
+        failure = next((it.exception for it in futures if it.failed()), None)
         if failure is not None:
             raise failure
 
     def close(self, seconds: float) -> None:
         """Flush for at most so long, then let go."""
         producer, self._producer = self._producer, None
-        if producer is not None:
+        if producer is None:
+            return
+        try:
             producer.close(timeout=seconds)
+        except errors.KafkaTimeoutError:  # it then leaves its thread at work
+            producer._sender.force_close()
 
 
 def waves(placed: Sequence[Placed]) -> Iterator[list[Placed]]:

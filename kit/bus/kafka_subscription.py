@@ -19,7 +19,7 @@ from kafka import (
 )
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
-from kit.bus.kafka_client import KafkaSettings, common_options, kafka_errors
+from kit.bus.kafka_client import KafkaSettings, common_options, kafka_errors, require_reachable
 from kit.bus.port import Received
 
 FETCH_BYTES = 8 * 1024 * 1024
@@ -105,6 +105,7 @@ class KafkaSubscription:
 
     def _connected(self) -> Any:
         if self._consumer is None:
+            require_reachable(self._servers, self._settings)
             self._cluster.require(self._topics)
             self._consumer = self._connect()
             self._consumer.subscribe(topics=self._topics, listener=_Listener(self._progress))

@@ -1,18 +1,21 @@
 """Topics and offsets of a Kafka cluster, through its admin client."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from kafka import KafkaAdminClient, TopicPartition, errors
 from kafka.admin import OffsetSpec
 
 from contracts.topics import DEAD_LETTER_SUFFIX
-from kit.bus.kafka_client import KafkaSettings, common_options, kafka_errors
+from kit.bus.kafka_client import KafkaSettings, common_options, kafka_errors, require_reachable
 from kit.bus.port import TopicSpec
 from kit.bus.topic_errors import partitions_differ
 from kit.errors import Unavailable
 
 DAY_MS = 86_400_000
+PATIENCE_SECONDS = 5.0
+Result = TypeVar("Result")
 
 
 class KafkaTopics:
@@ -25,6 +28,7 @@ class KafkaTopics:
 
     def _connected(self) -> Any:
         if self._client is None:
+            require_reachable(self._servers, self._settings)
             self._client = KafkaAdminClient(**common_options(self._servers, self._settings))
         return self._client
 
@@ -96,7 +100,7 @@ class KafkaTopics:
             client = self._connected()
             first = client.list_partition_offsets(dict.fromkeys(places, OffsetSpec.EARLIEST))
             following = client.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
-            committed = self._committed(client, places, group)
+            committed = _patiently(lambda: self._committed(client, places, group))
         return sum(
             max(0, following[it].offset - max(first[it].offset, committed.get(it, 0)))
             for it in places
@@ -113,3 +117,16 @@ class KafkaTopics:
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+
+def _patiently(ask: Callable[[], Result]) -> Result:
+    """A new cluster takes some seconds to have a group coordinator, which the client does not
+    wait for."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return ask()
+        except errors.RetriableError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)

@@ -1,7 +1,7 @@
 """The relay on every bus adapter: each stream in order, at least once, whatever dies."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -48,10 +48,11 @@ class Flaky:
 
 
 @pytest.fixture
-async def journal(tmp_path: Path) -> Journal:
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
     journal = SqliteJournal(tmp_path / "journal", "tests")
     await journal.prepare()
-    return journal
+    yield journal
+    await journal.close()
 
 
 def drafts(stream: str, first: int, last: int, trace: str | None = None) -> list[Draft]:

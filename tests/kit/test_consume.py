@@ -1,0 +1,182 @@
+"""The consumer as a task: it stops in good order, counts what it does and joins traces."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from contracts.envelope import Fact, encode_fact
+from contracts.topics import DEAD_LETTER_SUFFIX
+from kit.bus.backoff import Backoff
+from kit.bus.consume import Consumer, ConsumerSettings, Envelope
+from kit.bus.halts import HALTED
+from kit.bus.metrics import PrometheusMetrics
+from kit.bus.port import Message, TopicSpec
+from kit.bus.sqlite import SqliteBus
+from kit.errors import BrokenInvariant, Unavailable
+from kit.telemetry import current_traceparent, stop_tracing, trace_with
+from kit.views.sqlite import SqliteViews
+
+TOPIC = "tests.v1"
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+OTHER_TRACE = "00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+SETTINGS = ConsumerSettings(
+    poll_seconds=0.05, first_backoff_seconds=0.001, longest_backoff_seconds=0.002
+)
+
+
+@pytest.fixture
+async def bus(tmp_path: Path) -> AsyncIterator[SqliteBus]:
+    bus = SqliteBus(tmp_path / "bus")
+    await bus.prepare([TopicSpec(TOPIC, 2), TopicSpec(TOPIC + DEAD_LETTER_SUFFIX, 2)])
+    yield bus
+    await bus.close()
+
+
+@pytest.fixture
+async def views(tmp_path: Path) -> AsyncIterator[SqliteViews]:
+    views = SqliteViews(tmp_path / "views", "tests")
+    await views.prepare([HALTED])
+    yield views
+    await views.close()
+
+
+@pytest.fixture
+def spans() -> Iterator[InMemorySpanExporter]:
+    exporter = InMemorySpanExporter()
+    provider = trace_with("tests", SimpleSpanProcessor(exporter))
+    yield exporter
+    stop_tracing(provider)
+
+
+def message(member: str, seq: int, trace: str | None = None) -> Message:
+    fact = Fact(f"t:{member}", seq, f"k{seq}", "Tested", 1, 2, msgspec.Raw(b"{}"))
+    return Message(
+        TOPIC, member, encode_fact(fact), {"traceparent": trace.encode()} if trace else {}
+    )
+
+
+async def test_a_consumer_told_to_stop_finishes_its_batch_commits_and_leaves(
+    bus: SqliteBus, views: SqliteViews
+) -> None:
+    await bus.publish([message("M1", 1)])
+    stop, begun, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow(batch: list[Envelope]) -> None:
+        begun.set()
+        await asyncio.sleep(0.05)
+        done.set()
+
+    consumer = Consumer(bus, [TOPIC], "g", slow, views, SETTINGS)
+    running = asyncio.create_task(consumer.run(stop))
+    await begun.wait()
+    stop.set()
+    await running
+    assert done.is_set()
+    assert await bus.lag([TOPIC], "g") == 0
+    successor = bus.subscribe([TOPIC], "g")
+    await successor.poll(1, 0)
+    assert len(successor.owned()) == 2, "no lease has to run out"
+
+
+async def test_a_consumer_that_backs_off_stops_without_waiting(
+    bus: SqliteBus, views: SqliteViews
+) -> None:
+    await bus.publish([message("M1", 1)])
+    stop, refused = asyncio.Event(), asyncio.Event()
+
+    async def refuses(batch: list[Envelope]) -> None:
+        refused.set()
+        raise Unavailable("the store", "down for an hour")
+
+    patient = ConsumerSettings(first_backoff_seconds=60.0, longest_backoff_seconds=60.0)
+    consumer = Consumer(bus, [TOPIC], "g", refuses, views, patient)
+    with capture_logs() as logs:
+        running = asyncio.create_task(consumer.run(stop))
+        await refused.wait()
+        stop.set()
+        await asyncio.wait_for(running, 2.0)
+    assert [it["event"] for it in logs] == ["consumer_backs_off"]
+    assert await bus.lag([TOPIC], "g") == 1
+
+
+async def test_what_it_does_is_counted(bus: SqliteBus, views: SqliteViews) -> None:
+    registry = CollectorRegistry()
+    await bus.publish(
+        [message("M1", 1), message("M2", 1), message("M2", 2), Message(TOPIC, "M3", b"?")]
+    )
+
+    async def handler(batch: list[Envelope]) -> None:
+        if any(it.fact.stream == "t:M2" for it in batch):
+            raise BrokenInvariant("overdrawn", "the balance would be negative")
+
+    consumer = Consumer(
+        bus, [TOPIC], "g", handler, views, SETTINGS, PrometheusMetrics(registry), lambda: 7
+    )
+    with capture_logs():
+        assert await consumer.step() == 4
+    labels = {"group": "g", "topic": TOPIC}
+
+    def dead(reason: str) -> float | None:
+        name = "mooring_messages_dead_lettered_total"
+        return registry.get_sample_value(name, {**labels, "reason": reason})
+
+    assert registry.get_sample_value("mooring_messages_handled_total", labels) == 1
+    assert (dead("failed"), dead("halted"), dead("malformed")) == (1, 1, 1)
+    assert registry.get_sample_value("mooring_batch_seconds_count", {"group": "g"}) == 1
+    assert registry.get_sample_value("mooring_consumer_lag", {"group": "g"}) == 0
+    await consumer.close()
+
+
+async def test_a_single_message_is_handled_in_its_own_trace(
+    bus: SqliteBus, views: SqliteViews, spans: InMemorySpanExporter
+) -> None:
+    traces: list[str | None] = []
+
+    async def handler(batch: list[Envelope]) -> None:
+        traces.append(current_traceparent())
+
+    await bus.publish([message("M1", 1, TRACE)])
+    consumer = Consumer(bus, [TOPIC], "g", handler, views, SETTINGS)
+    await consumer.step()
+    await bus.publish([message("M1", 2, TRACE), message("M1", 3, OTHER_TRACE)])
+    await consumer.step()
+    single, several = spans.get_finished_spans()
+    assert single.parent is not None
+    assert f"{single.parent.trace_id:032x}" == TRACE[3:35]
+    assert traces[0] is not None
+    assert traces[0][3:35] == TRACE[3:35]
+    assert several.parent is None
+    linked = [f"{link.context.trace_id:032x}" for link in several.links]
+    assert linked == [TRACE[3:35], OTHER_TRACE[3:35]]
+    await consumer.close()
+
+
+async def test_without_tracing_a_message_still_hands_its_trace_on(
+    bus: SqliteBus, views: SqliteViews
+) -> None:
+    traces: list[str | None] = []
+
+    async def handler(batch: list[Envelope]) -> None:
+        traces.append(current_traceparent())
+
+    await bus.publish([message("M1", 1, TRACE)])
+    consumer = Consumer(bus, [TOPIC], "g", handler, views, SETTINGS)
+    await consumer.step()
+    assert traces == [TRACE]
+    await consumer.close()
+
+
+def test_back_off_doubles_to_its_limit_with_jitter() -> None:
+    backoff = Backoff(first_seconds=1.0, limit_seconds=8.0)
+    delays = [backoff.next() for _ in range(6)]
+    for delay, whole in zip(delays, [1, 2, 4, 8, 8, 8], strict=True):
+        assert whole / 2 <= delay <= whole
+    backoff.reset()
+    assert backoff.next() <= 1.0
