@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from gateway.deadlines import Deadlines
 from gateway.proxy import Upstream, read_document, target
 from gateway.routes import canonical, own_path
 from kit.auth import Principal, owner_or, require
@@ -95,10 +96,12 @@ class HomeComposer:
         self,
         session: aiohttp.ClientSession,
         upstreams: Mapping[str, Upstream],
+        deadlines: Deadlines,
         part_seconds: float,
     ) -> None:
         self._session = session
         self._upstreams = upstreams
+        self._deadlines = deadlines
         self._seconds = part_seconds
 
     async def compose(self, member_path: str, authorization: str) -> dict[str, Any]:
@@ -135,9 +138,8 @@ class HomeComposer:
     ) -> "dict[str, Any] | _Missing | None":
         """A part's document; ``_MISSING`` for a 404; None when it cannot be had now."""
         try:
-            with upstream.in_flight:
-                async with asyncio.timeout(self._seconds):
-                    return await self._get(target(upstream.url, path, query), headers)
+            with upstream.in_flight, self._deadlines.within(self._seconds):
+                return await self._get(target(upstream.url, path, query), headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             upstream.failed(error)
         except ServiceError:

@@ -5,7 +5,6 @@ here. Bodies stream both ways. Nothing is retried: a client that repeats a reque
 key gets the same result, and only the client knows whether it still wants it.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from prometheus_client import Counter
 from starlette.types import Message, Receive, Scope, Send
 from yarl import URL
 
+from gateway.deadlines import Deadlines
 from gateway.limits import InFlight
 from kit.errors import ServiceError
 from kit.http.body_limit import declared_length, too_large
@@ -127,8 +127,9 @@ class Body:
 class Proxy:
     """Forwards requests over one shared session."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, deadlines: Deadlines) -> None:
         self._session = session
+        self._deadlines = deadlines
 
     async def forward(
         self,
@@ -145,7 +146,7 @@ class Proxy:
         data = await body.data() if scope["method"] not in ("GET", "HEAD") else None
         begun = False
         try:
-            async with asyncio.timeout(seconds):
+            with self._deadlines.within(seconds):
                 async with self._session.request(
                     scope["method"],
                     target(upstream.url, path, scope["query_string"]),

@@ -9,6 +9,7 @@ form, with nothing encoded that need not be, and nothing encoded that could act 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from kit.auth.dependencies import check_roles
@@ -97,8 +98,7 @@ def _tree(routes: Sequence[Route]) -> _Node:
 _ROOT = _tree(ROUTES)
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """A path and its line of the table; ``member_id`` decoded, when the path names a member."""
 
     path: str

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from gateway.deadlines import Deadlines
 from gateway.door import Parts
 from gateway.home import HomeComposer
 from gateway.openapi import MergedApi
@@ -28,8 +29,9 @@ def lifespan(settings: GatewaySettings, parts: Parts) -> Lifespan:
         tracing = configure_tracing("gateway", settings.telemetry)
         seconds = settings.limits.home_part_ms / 1000
         async with open_session() as session:
-            parts.proxy = Proxy(session)
-            app.state.home = HomeComposer(session, parts.upstreams, seconds)
+            deadlines = Deadlines()
+            parts.proxy = Proxy(session, deadlines)
+            app.state.home = HomeComposer(session, parts.upstreams, deadlines, seconds)
             app.state.merged_api = MergedApi(session, parts.upstreams, app.state.own_api)
             try:
                 yield

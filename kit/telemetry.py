@@ -8,7 +8,7 @@ it can be stored and passed on where no tracing library runs. Spans are made onl
 import random
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from importlib import import_module
 
@@ -66,20 +66,34 @@ def trace_id(traceparent: str | None) -> str | None:
     return traceparent[3:35] if traceparent else None
 
 
-@contextmanager
 def span(
     name: str, parent: str | None, kind: SpanKind = SpanKind.INTERNAL
-) -> Iterator[Span | None]:
+) -> AbstractContextManager[Span | None]:
     """Work done for ``parent`` (a traceparent; None begins a trace). Yields the span, if any."""
     if _tracer is None:
-        reset = _traceparent.set(parent or new_traceparent())
-        try:
-            yield None
-        finally:
-            _traceparent.reset(reset)
-        return
+        return _HandedOn(parent or new_traceparent())
+    return _recorded(_tracer, name, parent, kind)
+
+
+class _HandedOn:
+    """A context manager by hand: every request enters one, and a generator costs 3 µs more."""
+
+    __slots__ = ("_reset", "_trace")
+
+    def __init__(self, traceparent: str) -> None:
+        self._trace = traceparent
+
+    def __enter__(self) -> None:
+        self._reset = _traceparent.set(self._trace)
+
+    def __exit__(self, *_: object) -> None:
+        _traceparent.reset(self._reset)
+
+
+@contextmanager
+def _recorded(tracer: Tracer, name: str, parent: str | None, kind: SpanKind) -> Iterator[Span]:
     context = _propagator.extract({"traceparent": parent} if parent else {})
-    with _tracer.start_as_current_span(name, context=context, kind=kind) as started:
+    with tracer.start_as_current_span(name, context=context, kind=kind) as started:
         reset = _traceparent.set(_traceparent_of(started))
         try:
             yield started
