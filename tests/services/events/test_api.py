@@ -161,6 +161,15 @@ async def test_an_item_that_is_not_utf_8_is_refused_like_any_other(
     assert len(await timeline(api, issuer)) == 1
 
 
+async def test_an_item_that_is_not_utf_8_is_refused_alone(
+    api: httpx.AsyncClient, issuer: LocalIssuer
+) -> None:
+    good = msgspec.json.encode(purchase("1", 100))
+    content = b'{"activities": [{"channel": "\xff\xfe"}, ' + good + b"]}"
+    answer = await api.post("/v1/activities:batch", content=content)
+    assert [one["status"] for one in answer.json()["results"]] == ["refused", "accepted"]
+
+
 @pytest.mark.parametrize(
     ("content", "status", "code"),
     [
