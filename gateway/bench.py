@@ -27,7 +27,7 @@ import psutil
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from kit.auth import LocalIssuer
@@ -58,13 +58,14 @@ def bare_hop() -> Starlette:
     """The least a hop can do with the same parts: no token, no limits, nothing looked at."""
     base, session = os.environ[UPSTREAM_VARIABLE], None
 
-    async def forward(request: Request) -> StreamingResponse:
+    async def forward(request: Request) -> Response:
         nonlocal session
         session = session or aiohttp.ClientSession(auto_decompress=False)
         headers = {name: value for name, value in request.headers.items() if name != "host"}
-        answer = await session.request(request.method, base + request.url.path, headers=headers)
-        kept = {"content-type": answer.headers.get("content-type", "")}
-        return StreamingResponse(answer.content.iter_any(), answer.status, kept)
+        url = base + request.url.path
+        async with session.request(request.method, url, headers=headers) as answer:
+            kept = {"content-type": answer.headers.get("content-type", "")}
+            return Response(await answer.read(), answer.status, kept)
 
     return Starlette(routes=[Route("/{path:path}", forward)])
 

@@ -81,7 +81,7 @@ def open_session() -> aiohttp.ClientSession:
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         skip_auto_headers=_SKIP_AUTO,
-        timeout=aiohttp.ClientTimeout(total=None),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
         trust_env=False,
     )
 
@@ -89,16 +89,18 @@ def open_session() -> aiohttp.ClientSession:
 class Body:
     """A request's body on its way through, counted; sent whole when it came whole."""
 
-    def __init__(self, receive: Receive, most_bytes: int) -> None:
+    def __init__(self, receive: Receive, most_bytes: int, *, expected: bool) -> None:
         self._receive = receive
         self._most = most_bytes
         self._seen = 0
         self.refused: ServiceError | None = None
         self.gone = False
-        self.complete = False
+        self.complete = not expected
 
     async def data(self) -> bytes | AsyncIterator[bytes] | None:
         """What to give the client library."""
+        if self.complete:
+            return None
         first = self._take(await self._receive())
         if self.refused is not None:
             raise self.refused
@@ -142,11 +144,13 @@ class Proxy:
         send: Send,
     ) -> None:
         """Pass one request on; raises ServiceError while nothing has been answered yet."""
-        body = Body(receive, most_body_bytes)
-        data = await body.data() if scope["method"] not in ("GET", "HEAD") else None
+        body = Body(receive, most_body_bytes, expected=scope["method"] not in ("GET", "HEAD"))
         begun = False
         try:
             with self._deadlines.within(seconds):
+                data = await body.data()
+                if body.gone:
+                    return
                 async with self._session.request(
                     scope["method"],
                     target(upstream.url, path, scope["query_string"]),
@@ -163,7 +167,7 @@ class Proxy:
             if begun:
                 _broken_off(upstream, error)
                 return
-            raise _reason(upstream, body, data, error) from error
+            raise _reason(upstream, body, error) from error
 
 
 def target(url: str, path: str, query: bytes) -> URL:
@@ -184,10 +188,10 @@ async def read_document(answer: aiohttp.ClientResponse, most_bytes: int) -> dict
         return None
 
 
-def _reason(upstream: Upstream, body: Body, data: object, error: BaseException) -> ServiceError:
+def _reason(upstream: Upstream, body: Body, error: BaseException) -> ServiceError:
     if body.refused is not None:
         return body.refused
-    if isinstance(error, TimeoutError) and not body.complete and data is not None:
+    if isinstance(error, TimeoutError) and not body.complete:
         return ServiceError("timeout", "body_too_slow", "The body did not arrive in time.")
     return upstream.failed(error)
 

@@ -240,6 +240,59 @@ class TestTrouble:
         found = await house.problem(504, "POST", "/v1/activities", content=slow_chunks())
         assert found["code"] == "body_too_slow"
 
+    async def test_a_caller_that_sends_headers_and_no_body_does_not_keep_its_place(
+        self, house: House
+    ):
+        token = house.headers()["authorization"]
+        async with listening(house.app) as url:
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+            head = f"POST /v1/activities HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n"
+            writer.write(f"{head}Content-Length: 10\r\n\r\n".encode())
+            status = await reader.readline()
+            writer.close()
+        assert status.startswith(b"HTTP/1.1 504")
+        assert house.parts.upstreams["events"].in_flight.now == 0
+        assert house.asked() == []
+
+    @pytest.mark.parametrize("sent", [b"", b"12345"])
+    async def test_a_body_that_its_caller_gave_up_on_is_never_sent_on_as_if_whole(
+        self, house: House, sent: bytes
+    ):
+        token = house.headers()["authorization"]
+        async with listening(house.app) as url:
+            _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+            head = f"POST /v1/activities HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n"
+            writer.write(f"{head}Content-Length: 10\r\n\r\n".encode() + sent)
+            await writer.drain()
+            while not house.parts.upstreams["events"].in_flight.now:
+                await asyncio.sleep(0.005)
+            writer.close()
+            while house.parts.upstreams["events"].in_flight.now:
+                await asyncio.sleep(0.005)
+        assert [one.body for one in house.services["events"].seen] == []
+
+    async def test_a_service_may_answer_before_it_has_read_the_body(self, house: House):
+        async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 422 No\r\ncontent-length: 2\r\n\r\n{}")
+            await reader.read()
+            writer.close()
+
+        async def chunks() -> Any:
+            for _ in range(3):
+                yield b"x" * 1000
+                await asyncio.sleep(0.01)
+
+        server = await asyncio.start_server(hasty, "127.0.0.1", 0)
+        house.parts.upstreams[
+            "events"
+        ].url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        answer = await house.client.post(
+            "/v1/activities", headers=house.headers(), content=chunks()
+        )
+        assert (answer.status_code, answer.json()) == (422, {})
+        server.close()
+
     async def test_more_than_the_bound_under_way_is_turned_away_and_only_to_that_service(
         self, house: House
     ):
