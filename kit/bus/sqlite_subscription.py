@@ -15,6 +15,8 @@ from kit.errors import Unavailable
 from kit.sqlite.connections import outages
 
 RENEWALS_PER_LEASE = 3
+# Every member's every commit writes to the books, and who owns what changes seldom.
+LOOK_AT_BOOKS_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -59,14 +61,15 @@ class SqliteSubscription:
         deadline = asyncio.get_running_loop().time() + timeout
         with outages("the bus"):
             while True:
-                books = self._refresh()
+                self._refresh()
                 messages = self._read(limit)
                 left = deadline - asyncio.get_running_loop().time()
                 if messages or left <= 0:
                     return messages
-                await self._watch.wait((*self._files.values(), books), left)
+                pause = min(left, LOOK_AT_BOOKS_SECONDS)
+                await self._watch.wait(tuple(self._files.values()), pause)
 
-    def _refresh(self) -> GroupFile:
+    def _refresh(self) -> None:
         """Join when needed; take note when membership or ownership has changed."""
         if self._books is None:
             self._files = {name: self._topic(name) for name in self._names}
@@ -74,7 +77,6 @@ class SqliteSubscription:
             self._renewing = asyncio.create_task(self._renew())
         if self._books.generation() != self._generation:
             self._sync(self._books)
-        return self._books
 
     def _sync(self, books: GroupFile) -> None:
         leases = books.sync(
