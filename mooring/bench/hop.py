@@ -28,8 +28,20 @@ async def measure_hop(quick: bool = False) -> Result:
         figures.append(_figure(measured, "nginx", "per_second", None))
     gateway = measured["gateway"]
     figures += [
-        Figure("p50 through the gateway", gateway["p50_ms"], "ms", measured["direct"]["p50_ms"]),
-        Figure("p99 through the gateway", gateway["p99_ms"], "ms", measured["direct"]["p99_ms"]),
+        Figure(
+            "p50 through the gateway",
+            gateway["p50_ms"],
+            "ms",
+            measured["direct"]["p50_ms"],
+            "direct",
+        ),
+        Figure(
+            "p99 through the gateway",
+            gateway["p99_ms"],
+            "ms",
+            measured["direct"]["p99_ms"],
+            "direct",
+        ),
     ]
     return Result(NAME, tuple(figures), (), report)
 
@@ -37,7 +49,7 @@ async def measure_hop(quick: bool = False) -> Result:
 def _figure(measured: dict[str, Any], other: str, figure: str, bound: float | None) -> Figure:
     per_core = figure == "per_cpu_second"
     return Figure(
-        f"requests per {'core' if per_core else 'second'}, beside {other.replace('_', ' ')}",
+        "requests, per core" if per_core else "requests",
         measured["gateway"][figure],
         "1/core-s" if per_core else "1/s",
         measured[other][figure],

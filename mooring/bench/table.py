@@ -2,26 +2,32 @@
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from mooring.bench.figures import Figure, Result
 from mooring.bench.machine import Machine
 
+COLUMNS = ("measured", "unit", "limit", "ratio", "target", "")
+LEAST_WIDTH = 110
+
 
 def print_results(machine: Machine, results: Sequence[Result], out: Console) -> None:
     """Print one table for all, the machine above it and the notes below."""
+    if not out.is_terminal:
+        out.width = max(out.width, LEAST_WIDTH)
     out.print(machine.text(), markup=False)
-    table = Table()
-    table.add_column("benchmark")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("figure")
-    for name in ("measured", "limit of this run", "ratio"):
-        table.add_column(name, justify="right")
-    table.add_column("target")
-    table.add_column("")
+    for name in COLUMNS:
+        table.add_column(
+            name, justify="right" if name in ("measured", "limit", "ratio") else "left"
+        )
     for result in results:
-        for place, figure in enumerate(result.figures):
-            table.add_row(result.name if place == 0 else "", *cells(figure))
+        table.add_row(f"[bold]{result.name}[/]")
+        for figure in result.figures:
+            table.add_row(*cells(figure))
         table.add_section()
     out.print(table)
     for result in results:
@@ -30,15 +36,14 @@ def print_results(machine: Machine, results: Sequence[Result], out: Console) -> 
 
 
 def cells(figure: Figure) -> tuple[str, ...]:
-    """The figure's cells after the benchmark's name."""
-    limit, ratio = "", ""
-    if figure.limit is not None:
-        limit = f"{number(figure.limit)} {figure.unit}"
-        limit += f" ({figure.limit_name})" if figure.limit_name else ""
-        ratio = f"{figure.ratio:.2f}"
-    target = figure.target.text(figure.limit_name, figure.unit) if figure.target else ""
+    """The figure's row; without a target, the limit's name stands in its place."""
+    limit = number(figure.limit) if figure.limit is not None else ""
+    ratio = f"{figure.ratio:.2f}" if figure.ratio is not None else ""
+    target = f"({figure.limit_name})" if figure.limit_name else ""
+    if figure.target is not None:
+        target = figure.target.text(figure.limit_name, figure.unit)
     verdict = {None: "", True: "[green]ok[/]", False: "[red]short[/]"}[figure.ok]
-    return (figure.name, f"{number(figure.value)} {figure.unit}", limit, ratio, target, verdict)
+    return (figure.name, number(figure.value), figure.unit, limit, ratio, target, verdict)
 
 
 def number(value: float) -> str:

@@ -34,7 +34,7 @@ def test_a_target_may_be_for_the_figure_itself() -> None:
 def test_without_target_there_is_no_verdict_and_without_limit_no_ratio() -> None:
     figure = Figure("rate", 40.0, "1/s")
     assert (figure.ratio, figure.ok) == (None, None)
-    assert cells(figure) == ("rate", "40 1/s", "", "", "", "")
+    assert cells(figure) == ("rate", "40", "1/s", "", "", "", "")
 
 
 def test_a_ratio_that_cannot_be_taken_is_not_good() -> None:
@@ -45,12 +45,18 @@ def test_the_row_has_figure_limit_ratio_target_and_verdict() -> None:
     figure = Figure("seconds", 40.0, "s", 12.5, "raw inserts", MOST_FOUR)
     assert cells(figure) == (
         "seconds",
-        "40 s",
-        "12.5 s (raw inserts)",
+        "40",
+        "s",
+        "12.5",
         "3.20",
         "≤ 4 × raw inserts",
         "[green]ok[/]",
     )
+
+
+def test_a_row_without_target_names_its_limit() -> None:
+    figure = Figure("p50", 20.0, "ms", 5.0, "5 durable commits")
+    assert cells(figure) == ("p50", "20", "ms", "5", "4.00", "(5 durable commits)", "")
 
 
 @pytest.mark.parametrize(
