@@ -1,13 +1,12 @@
 """Platforms to go on journeys with."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import httpx
 import pytest
 import pytest_asyncio
 
-from mooring.environment import Place
 from tests.journeys.adapters import ADAPTERS, fresh_place
 from tests.journeys.running import Running, running
 
@@ -16,19 +15,13 @@ from tests.journeys.running import Running, running
 async def platform(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
-    """A platform that all journeys share, each with members of its own."""
+    """A platform that all journeys share, each with members of its own.
+
+    Of the package, not of the session: the real servers bear one platform at a time.
+    """
     with fresh_place(request.param, tmp_path_factory.mktemp("platform"), request) as place:
         async with running(place) as platform:
             yield platform
-
-
-@pytest.fixture(params=ADAPTERS)
-def place(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Place]:
-    """A place of the test's own, where nothing has happened yet."""
-    with fresh_place(request.param, tmp_path_factory.mktemp("place"), request) as place:
-        yield place
 
 
 @pytest_asyncio.fixture(loop_scope="package")

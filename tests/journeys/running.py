@@ -23,6 +23,8 @@ from mooring.settle import settle
 from mooring.verify import Report, verify
 
 READY_SECONDS = 20
+# Everything shares one event loop here: what is late is the machine, not the service that is asked.
+PATIENCE = {"MOORING_HOME_PART_MS": "5000"}
 ALL = ("gateway", *APIS, *WORKERS)
 
 
@@ -71,7 +73,7 @@ class Running:
     def start(self, name: str) -> None:
         """Start one more process of this name."""
         stop = asyncio.Event()
-        process: Process = build(name, self.place.values_of(name))
+        process: Process = build(name, {**self.place.values_of(name), **PATIENCE})
         self._stops.setdefault(name, []).append(stop)
         self._tasks.setdefault(name, []).append(asyncio.create_task(run_all([process], stop)))
 
