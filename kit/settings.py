@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 PREFIX = "MOORING_"
@@ -244,3 +244,53 @@ def read_programme_path(environment: Environment) -> Path:
     if not path.is_file():
         environment.refuse("PROGRAMME", f"{str(path)[:120]!r} is not a file", "a programme's YAML")
     return path
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceApiSettings:
+    """A service's API process: it knows the store and the programme, never the bus."""
+
+    default_port: ClassVar[int] = 0
+
+    http: HttpSettings
+    auth: AuthSettings
+    store: StoreSettings
+    telemetry: TelemetrySettings
+    programme: Path
+
+    @classmethod
+    def read(cls, values: Mapping[str, str] | None = None) -> Self:
+        """Read the environment; raises SettingsError with all that is wrong."""
+        with reading(values) as environment:
+            return cls(
+                HttpSettings.read(environment, cls.default_port),
+                AuthSettings.read(environment),
+                StoreSettings.read(environment),
+                TelemetrySettings.read(environment),
+                read_programme_path(environment),
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceWorkerSettings:
+    """A service's worker process: store, bus and programme; it verifies no tokens."""
+
+    default_port: ClassVar[int] = 0
+
+    http: HttpSettings
+    store: StoreSettings
+    bus: BusSettings
+    telemetry: TelemetrySettings
+    programme: Path
+
+    @classmethod
+    def read(cls, values: Mapping[str, str] | None = None) -> Self:
+        """Read the environment; raises SettingsError with all that is wrong."""
+        with reading(values) as environment:
+            return cls(
+                HttpSettings.read(environment, cls.default_port),
+                StoreSettings.read(environment),
+                BusSettings.read(environment),
+                TelemetrySettings.read(environment),
+                read_programme_path(environment),
+            )

@@ -4,7 +4,7 @@ from typing import Any
 
 from services.events.intake import Intake, normalised
 from services.events.schemas import activity_body
-from tests.services.events.conftest import START
+from tests.services.starting import START
 
 Body = dict[str, Any]
 

@@ -8,18 +8,11 @@ import msgspec
 import pytest
 
 from kit.auth import LocalIssuer
-from kit.settings import AuthSettings, HttpSettings, StoreSettings, TelemetrySettings
+from kit.settings import StoreSettings
 from services.events.app import create_app
 from services.events.settings import ApiSettings
 from tests.services.events.bodies import Body, common, purchase, returning
-from tests.services.events.conftest import TestClock
-
-ISSUER = "https://issuer.test"
-
-
-@pytest.fixture
-def issuer(tmp_path: Path) -> LocalIssuer:
-    return LocalIssuer.open(tmp_path / "key.jwk", ISSUER, "mooring")
+from tests.services.starting import TestClock, api_settings
 
 
 @pytest.fixture
@@ -27,12 +20,7 @@ async def api(
     tmp_path: Path, store: StoreSettings, clock: TestClock, issuer: LocalIssuer
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client with the token of a partner."""
-    settings = ApiSettings(
-        HttpSettings("127.0.0.1", 0, 0, "info"),
-        AuthSettings(ISSUER, "mooring", None, tmp_path / "key.jwk"),
-        store,
-        TelemetrySettings(None),
-    )
+    settings = api_settings(ApiSettings, tmp_path)
     app = create_app(settings, clock)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)

@@ -12,7 +12,7 @@ from services.events.commands import Outcome, record_activities
 from services.events.views import ACTIVITY_INDEX, Registered, registration
 from services.events.wiring import Wiring, wire
 from tests.services.events.bodies import Body, intake, purchase, returning
-from tests.services.events.conftest import TestClock
+from tests.services.starting import TestClock
 
 
 async def record(wiring: Wiring, *bodies: Body) -> list[Outcome]:

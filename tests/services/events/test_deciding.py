@@ -26,8 +26,8 @@ from services.events.deciding import Decider
 from services.events.views import DECIDING, progress_of
 from services.events.wiring import Wiring, decider, wire
 from tests.services.events.bodies import Body, common, intake, purchase, returning
-from tests.services.events.conftest import START, TestClock
 from tests.services.events.toy_members import ToyMember, card_fact, cards_of, envelopes, first_card
+from tests.services.starting import START, TestClock
 
 NOW = "2026-01-01T00:00:00Z"
 

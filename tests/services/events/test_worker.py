@@ -13,7 +13,7 @@ from kit.bus.open import open_bus
 from kit.bus.port import Bus, TopicSpec
 from kit.bus.triage import sort_batch
 from kit.relay import message_of
-from kit.settings import BusSettings, HttpSettings, StoreSettings, TelemetrySettings
+from kit.settings import StoreSettings
 from programmes.model import load_programme
 from services.events import audit
 from services.events.campaigns import compiled
@@ -24,9 +24,9 @@ from services.events.views import ACTIVITY_HEADS, ACTIVITY_INDEX, DECIDING, prog
 from services.events.wiring import Wiring, decider, wire
 from services.events.worker import consumer, create_worker, relay
 from tests.services.events.bodies import Body, intake, purchase, returning
-from tests.services.events.conftest import TestClock
 from tests.services.events.test_deciding import some_activities
 from tests.services.events.toy_members import cards_of, first_card
+from tests.services.starting import TestClock, worker_settings
 
 PROGRAMME = Path("programmes/five_star.yaml")
 MEMBERS = ("M1", "M2", "M3")
@@ -34,13 +34,7 @@ MEMBERS = ("M1", "M2", "M3")
 
 @pytest.fixture
 def settings(tmp_path: Path, store: StoreSettings) -> WorkerSettings:
-    return WorkerSettings(
-        HttpSettings("127.0.0.1", 0, 0, "info"),
-        store,
-        BusSettings("sqlite", f"sqlite:{tmp_path}"),
-        TelemetrySettings(None),
-        PROGRAMME,
-    )
+    return worker_settings(WorkerSettings, tmp_path)
 
 
 @pytest.fixture
@@ -131,13 +125,7 @@ async def test_batches_of_one_and_of_a_thousand_give_identical_decisions(
     digests = []
     for size in (1, 1_000):
         place = tmp_path / str(size)
-        settings = WorkerSettings(
-            HttpSettings("127.0.0.1", 0, 0, "info"),
-            StoreSettings("sqlite", f"sqlite:{place}"),
-            BusSettings("sqlite", f"sqlite:{place}"),
-            TelemetrySettings(None),
-            PROGRAMME,
-        )
+        settings = worker_settings(WorkerSettings, place)
         wiring, bus = wire(settings.store, clock), open_bus(settings.bus)
         await wiring.prepare()
         await bus.prepare([TopicSpec(t.name, 4, t.compacted) for t in (ACTIVITIES, CARDS, REWARDS)])

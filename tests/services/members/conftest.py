@@ -1,7 +1,6 @@
 """A members service on embedded adapters, with a clock that tests move."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,29 +10,7 @@ from kit.bus.open import open_bus
 from kit.bus.port import Bus, TopicSpec
 from kit.settings import BusSettings, StoreSettings
 from services.members.wiring import Wiring, wire
-
-START = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
-
-
-@dataclass
-class TestClock:
-    """A clock that stands still until it is moved."""
-
-    __test__ = False
-    now: int = START
-
-    def __call__(self) -> int:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> TestClock:
-    return TestClock()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> StoreSettings:
-    return StoreSettings("sqlite", f"sqlite:{tmp_path}")
+from tests.services.starting import TestClock
 
 
 @pytest.fixture

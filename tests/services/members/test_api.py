@@ -9,16 +9,15 @@ import pytest
 
 from contracts.envelope import Fact
 from kit.auth import LocalIssuer
-from kit.settings import AuthSettings, HttpSettings, StoreSettings, TelemetrySettings
+from kit.settings import StoreSettings
 from services.members import audit
 from services.members.absorbing import Absorber
 from services.members.app import create_app
 from services.members.settings import ApiSettings
-from services.members.wiring import DEFAULT_PROGRAMME, Wiring
-from tests.services.members.conftest import TestClock
+from services.members.wiring import Wiring
 from tests.services.members.facts import DAY, Notebook, recorded
+from tests.services.starting import TestClock, api_settings
 
-ISSUER = "https://issuer.test"
 ANA = {
     "member_id": "M1",
     "channel": "store",
@@ -33,11 +32,6 @@ Bearer = Callable[..., dict[str, str]]
 
 
 @pytest.fixture
-def issuer(tmp_path: Path) -> LocalIssuer:
-    return LocalIssuer.open(tmp_path / "key.jwk", ISSUER, "mooring")
-
-
-@pytest.fixture
 def bearer(issuer: LocalIssuer) -> Bearer:
     return lambda *who: {"authorization": f"Bearer {issuer.token(*who)}"}
 
@@ -46,13 +40,7 @@ def bearer(issuer: LocalIssuer) -> Bearer:
 async def api(
     tmp_path: Path, store: StoreSettings, clock: TestClock, bearer: Bearer, wiring: Wiring
 ) -> AsyncIterator[httpx.AsyncClient]:
-    settings = ApiSettings(
-        HttpSettings("127.0.0.1", 0, 0, "info"),
-        AuthSettings(ISSUER, "mooring", None, tmp_path / "key.jwk"),
-        store,
-        TelemetrySettings(None),
-        DEFAULT_PROGRAMME,
-    )
+    settings = api_settings(ApiSettings, tmp_path)
     app = create_app(settings, clock)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)

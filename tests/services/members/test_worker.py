@@ -11,11 +11,11 @@ from contracts.envelope import decode_fact
 from contracts.topics import ACTIVITIES, CARDS, MEMBER_FACTS
 from kit.bus.dead_letters import redrive
 from kit.bus.port import Bus, Message
-from kit.settings import BusSettings, HttpSettings, StoreSettings, TelemetrySettings
+from kit.settings import StoreSettings
 from services.members import audit
 from services.members.rebuild import rebuild
 from services.members.settings import WorkerSettings
-from services.members.wiring import DEFAULT_PROGRAMME, Wiring
+from services.members.wiring import Wiring
 from services.members.worker import create_worker
 from tests.services.members.facts import (
     cards,
@@ -27,19 +27,14 @@ from tests.services.members.facts import (
     recorded,
     states,
 )
+from tests.services.starting import worker_settings
 
 TOPICS = [ACTIVITIES.name, MEMBER_FACTS.name]
 
 
 @pytest.fixture
 def settings(tmp_path: Path, store: StoreSettings) -> WorkerSettings:
-    return WorkerSettings(
-        HttpSettings("127.0.0.1", 0, 0, "info"),
-        store,
-        BusSettings("sqlite", f"sqlite:{tmp_path}"),
-        TelemetrySettings(None),
-        DEFAULT_PROGRAMME,
-    )
+    return worker_settings(WorkerSettings, tmp_path)
 
 
 @asynccontextmanager

@@ -8,31 +8,19 @@ import httpx
 import pytest
 
 from kit.auth import LocalIssuer
-from kit.settings import AuthSettings, HttpSettings, StoreSettings, TelemetrySettings
+from kit.settings import StoreSettings
 from services.points.app import create_app
 from services.points.commands import post_decisions
 from services.points.settings import ApiSettings
-from tests.services.points.conftest import TestClock
 from tests.services.points.decisions import granted, returned
-
-ISSUER = "https://issuer.test"
-
-
-@pytest.fixture
-def issuer(tmp_path: Path) -> LocalIssuer:
-    return LocalIssuer.open(tmp_path / "key.jwk", ISSUER, "mooring")
+from tests.services.starting import TestClock, api_settings
 
 
 @pytest.fixture
 async def api(
     tmp_path: Path, store: StoreSettings, clock: TestClock, issuer: LocalIssuer
 ) -> AsyncIterator[httpx.AsyncClient]:
-    settings = ApiSettings(
-        HttpSettings("127.0.0.1", 0, 0, "info"),
-        AuthSettings(ISSUER, "mooring", None, tmp_path / "key.jwk"),
-        store,
-        TelemetrySettings(None),
-    )
+    settings = api_settings(ApiSettings, tmp_path)
     app = create_app(settings, clock)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)

@@ -15,8 +15,8 @@ from services.points import audit, queries
 from services.points.commands import post_decisions
 from services.points.rebuild import rebuild
 from services.points.wiring import Wiring, wire
-from tests.services.points.conftest import TestClock
 from tests.services.points.decisions import granted, returned, withheld
+from tests.services.starting import TestClock
 
 MEMBERS = ("M1", "M2")
 AMOUNT = 1000

@@ -12,20 +12,18 @@ from contracts.topics import ENTRIES, REWARDS
 from kit.bus.open import open_bus
 from kit.bus.port import Bus, Message, TopicSpec
 from kit.relay import message_of
-from kit.settings import BusSettings, HttpSettings, StoreSettings, TelemetrySettings
+from kit.settings import StoreSettings
 from services.points import audit, queries
 from services.points.settings import WorkerSettings
 from services.points.wiring import Wiring
 from services.points.worker import create_worker
 from tests.services.points.decisions import granted, returned, withheld
+from tests.services.starting import worker_settings
 
 
 @pytest.fixture
 def settings(tmp_path: Path, store: StoreSettings) -> WorkerSettings:
-    bus = BusSettings("sqlite", f"sqlite:{tmp_path}")
-    return WorkerSettings(
-        HttpSettings("127.0.0.1", 0, 0, "info"), store, bus, TelemetrySettings(None)
-    )
+    return worker_settings(WorkerSettings, tmp_path)
 
 
 @pytest.fixture
