@@ -13,6 +13,7 @@ from random import Random
 
 import msgspec
 
+from mooring.replay.activity import Item
 from tests.journeys.bodies import Body
 
 MEMBERS = 60
@@ -51,9 +52,12 @@ def activities(seed: int = 1, members: int = MEMBERS) -> list[Body]:
     return [body for _, _, _, body in arrivals]
 
 
-def encoded(bodies: Sequence[Body]) -> list[tuple[str, bytes]]:
-    """What the replay client takes: (member id, JSON)."""
-    return [(body["member_id"], msgspec.json.encode(body)) for body in bodies]
+def encoded(bodies: Sequence[Body]) -> list[Item]:
+    """What the replay client takes."""
+    return [
+        (body["member_id"], datetime.fromisoformat(body["occurred_at"]), msgspec.json.encode(body))
+        for body in bodies
+    ]
 
 
 def shuffled(bodies: Sequence[Body], seed: int = 1) -> list[Body]:

@@ -1,8 +1,6 @@
 """The result depends on the activities alone: the same digest however they were worked off."""
 
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from datetime import date
 
 import pytest
@@ -11,59 +9,22 @@ import pytest_asyncio
 from mooring.environment import Place
 from mooring.replay import completejourney
 from mooring.replay.activity import encoded as encoded_activities
-from mooring.replay.client import Tally, replay
 from mooring.session import run_rebuild, run_verify
 from mooring.verify import Report
-from services.members import audit as members_audit
-from tests.journeys.adapters import CONNECTED, EMBEDDED, fresh_place
+from tests.journeys.adapters import CONNECTED, fresh_place
 from tests.journeys.generated import activities, encoded, shuffled
-from tests.journeys.running import Running, running
+from tests.journeys.replaying import YEAR, Recorded, embedded, replayed, undisturbed
+from tests.journeys.running import running
 
-Recorded = Sequence[tuple[str, bytes]]
-YEAR: Recorded = encoded(activities())
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 FEW: Recorded = encoded(activities(seed=2, members=12))
 WEEK, MONTH = date(2017, 1, 8), date(2017, 2, 1)
 
 
-@asynccontextmanager
-async def embedded(request: pytest.FixtureRequest, workers: int = 1) -> AsyncIterator[Running]:
-    """An embedded platform of its own."""
-    folder = request.getfixturevalue("tmp_path_factory").mktemp("digest")
-    with fresh_place(EMBEDDED, folder, request) as place:
-        async with running(place, workers) as platform:
-            yield platform
-
-
-async def replayed(
-    platform: Running, recorded: Recorded, batch: int = 1_000
-) -> tuple[Tally, Report]:
-    """Send activities through the gateway, then check and digest what came of them."""
-    async with platform.client("operator") as operator:
-        tally = await replay(operator, recorded, batch=batch)
-    return tally, await platform.verified()
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def year(request: pytest.FixtureRequest) -> Report:
-    """The digest of YEAR in batches of 1,000, one worker per service, nothing else."""
-    async with embedded(request) as platform:
-        tally, report = await replayed(platform, YEAR)
-        assert await _variety(platform) >= {"member", "silver", "gold", "acceptance", "loyalty"}
-    assert (tally.accepted, tally.duplicate, tally.refused) == (1_499, 35, 62)
-    assert report.lines == {"member": 60, "balance": 118, "decision": 2_423}
-    return report
-
-
-async def _variety(platform: Running) -> set[str]:
-    """The tiers and stages that occur: a digest of nothing would prove nothing."""
-    found: Counter[str] = Counter()
-    async for line in members_audit.digest_lines(platform.services.members):
-        _, _, _, tier, _, stage = line.split(" ")
-        found.update((tier, stage))
-    return set(found)
-
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+    """What comes of YEAR when nothing is special."""
+    return await undisturbed(request)
 
 
 async def test_four_workers_of_each_service_come_to_the_same(
