@@ -133,12 +133,26 @@ def verify(
 
 
 @app.command()
-def rebuild(data: Data = DEFAULT_DATA, mongo: Mongo = None) -> None:
+def rebuild(data: Data = DEFAULT_DATA, mongo: Mongo = None, kafka: Kafka = None) -> None:
     """Drop every view and rebuild it from the journals. Stop the platform first."""
     from mooring.session import run_rebuild
 
-    for service, count in _run(run_rebuild(_place(data, GATEWAY_PORT, mongo))).items():
+    for service, count in _run(run_rebuild(_place(data, GATEWAY_PORT, mongo, kafka))).items():
         out.print(f"{service}: {count:,} rebuilt")
+
+
+@app.command()
+def tick(
+    day: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The business day.")],
+    data: Data = DEFAULT_DATA,
+    mongo: Mongo = None,
+    kafka: Kafka = None,
+) -> None:
+    """Do the daily duties of a business day: lapse steps, drop tiers. Again or late is the same."""
+    from mooring.session import run_tick
+
+    moved = _run(run_tick(_place(data, GATEWAY_PORT, mongo, kafka), day.date()))
+    out.print(f"{moved:,} members moved by the end of {day.date()}")
 
 
 @app.command()

@@ -15,7 +15,7 @@ from kit.bus.open import open_bus
 from mooring.environment import Place
 from mooring.preparation import prepare
 from mooring.replay import completejourney
-from mooring.replay.activity import ReplayError, encoded, from_file
+from mooring.replay.activity import Item, ReplayError, encoded, from_file
 from mooring.replay.client import BATCH_LIMIT, Tally, replay
 from mooring.replay.summary import Summary, print_summary, summarise
 from mooring.services import opened
@@ -80,7 +80,7 @@ async def run_replay(
     return summary
 
 
-def _source(what: str, until: date | None) -> tuple[Iterator[tuple[str, bytes]], int | None]:
+def _source(what: str, until: date | None) -> tuple[Iterator[Item], int | None]:
     if what == COMPLETE_JOURNEY:
         whole = COMPLETE_JOURNEY_BASKETS if until is None else None
         return encoded(completejourney.activities(until)), whole
@@ -93,7 +93,7 @@ def _source(what: str, until: date | None) -> tuple[Iterator[tuple[str, bytes]],
 async def _send(
     place: Place,
     token: str,
-    activities: Iterator[tuple[str, bytes]],
+    activities: Iterator[Item],
     total: int | None,
     batch: int,
     out: Console,
@@ -142,16 +142,33 @@ async def run_verify(place: Place) -> Report:
 
 async def run_rebuild(place: Place) -> dict[str, int]:
     """Rebuild every service's views; return how many documents each has."""
+    from services.events.rebuild import cards_of_topic
     from services.events.rebuild import rebuild as rebuild_events
     from services.members.rebuild import rebuild as rebuild_members
     from services.points.rebuild import rebuild as rebuild_points
 
-    async with opened(place.store(), place.programme) as services:
-        return {
-            "members": await rebuild_members(services.members, services.events.activities),
-            "points": await rebuild_points(services.points),
-            "events": await rebuild_events(services.events),
-        }
+    broker = open_bus(place.bus())
+    try:
+        async with opened(place.store(), place.programme) as services:
+            return {
+                "members": await rebuild_members(services.members, services.events.activities),
+                "points": await rebuild_points(services.points),
+                "events": await rebuild_events(services.events, cards_of_topic(broker)),
+            }
+    finally:
+        await broker.close()
+
+
+async def run_tick(place: Place, day: date) -> int:
+    """Do the daily duties of a business day; return how many members moved."""
+    from services.members.duties import tick
+
+    broker = open_bus(place.bus())
+    try:
+        async with opened(place.store(), place.programme) as services:
+            return await tick(services.members.keeper, broker, day)
+    finally:
+        await broker.close()
 
 
 async def run_dead_letters(

@@ -35,15 +35,19 @@ class Activity(msgspec.Struct, omit_defaults=True):
     store: str | None = None
 
 
-class Recorded(msgspec.Struct):
+class Recorded(msgspec.Struct, frozen=True):
     """The part of a recorded activity that a replay must know; the rest is passed on untouched."""
 
     member_id: str
     occurred_at: datetime
 
 
-def from_file(path: Path, until: date | None = None) -> Iterator[tuple[str, bytes]]:
-    """Yield (member id, JSON) of each line of a JSON Lines file, in the order of the file.
+Item = tuple[str, datetime, bytes]
+"""A member, when it happened, and the whole activity as JSON."""
+
+
+def from_file(path: Path, until: date | None = None) -> Iterator[Item]:
+    """Yield each line of a JSON Lines file, in the order of the file.
 
     Raises ReplayError, naming the line, when one is not an activity.
     """
@@ -58,13 +62,13 @@ def from_file(path: Path, until: date | None = None) -> Iterator[tuple[str, byte
             except msgspec.DecodeError as error:
                 raise ReplayError(f"{path}:{number}: {error}") from error
             if limit is None or recorded.occurred_at < limit:
-                yield recorded.member_id, text
+                yield recorded.member_id, recorded.occurred_at, text
 
 
-def encoded(activities: Iterable[Activity]) -> Iterator[tuple[str, bytes]]:
-    """Yield (member id, JSON) of each activity."""
+def encoded(activities: Iterable[Activity]) -> Iterator[Item]:
+    """Yield each activity as an item."""
     encoder = msgspec.json.Encoder()
-    return ((activity.member_id, encoder.encode(activity)) for activity in activities)
+    return ((a.member_id, a.occurred_at, encoder.encode(a)) for a in activities)
 
 
 def _midnight(day: date | None) -> datetime | None:

@@ -6,14 +6,15 @@ API knows an activity by its source and external id, so nothing is recorded twic
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
 
 import httpx
 import msgspec
 
-from mooring.replay.activity import ReplayError
+from mooring.replay.activity import Item, ReplayError
 
 BATCH_LIMIT = 1000
 PASSING = (429, 502, 503, 504)
@@ -46,7 +47,7 @@ class _Answer(msgspec.Struct):
 
 async def replay(
     client: httpx.AsyncClient,
-    activities: Iterable[tuple[str, bytes]],
+    activities: Iterable[Item],
     *,
     batch: int = BATCH_LIMIT,
     progress: Progress = lambda done: None,
@@ -70,18 +71,19 @@ async def replay(
     return tally
 
 
-def _batches(
-    activities: Iterator[tuple[str, bytes]], size: int
-) -> Iterator[tuple[list[str], bytes]]:
-    """Yield (member ids, request body) of each batch."""
+def _batches(activities: Iterator[Item], size: int) -> Iterator[tuple[list[Item], bytes]]:
+    """Yield the items and the request body of each batch."""
     while piece := list(islice(activities, size)):
-        body = b'{"activities":[' + b",".join(text for _, text in piece) + b"]}"
-        yield [member for member, _ in piece], body
+        yield piece, b'{"activities":[' + b",".join(text for _, _, text in piece) + b"]}"
 
 
-async def _send(client: httpx.AsyncClient, ready: tuple[list[str], bytes], tally: Tally) -> None:
-    members, body = ready
-    if new := sorted(set(members) - tally.members):
+async def _send(client: httpx.AsyncClient, ready: tuple[list[Item], bytes], tally: Tally) -> None:
+    items, body = ready
+    new: dict[str, datetime] = {}
+    for member, occurred_at, _ in items:
+        if member not in tally.members:
+            new[member] = min(occurred_at, new.get(member, occurred_at))
+    if new:
         await _enrol(client, new)
         tally.members.update(new)
     answer = await _post(client, "/v1/activities:batch", body)
@@ -93,20 +95,24 @@ async def _send(client: httpx.AsyncClient, ready: tuple[list[str], bytes], tally
         else:
             tally.refused += 1
             tally.problems[9:] = [str((item.problem or {}).get("detail", item.problem))]
-    tally.sent += len(members)
+    tally.sent += len(items)
 
 
-async def _enrol(client: httpx.AsyncClient, members: list[str]) -> None:
+async def _enrol(client: httpx.AsyncClient, new: Mapping[str, datetime]) -> None:
+    """Enrol members as of their first activity: a replay is history, and so is their joining."""
+    members = sorted(new)
     for start in range(0, len(members), BATCH_LIMIT):
         piece = members[start : start + BATCH_LIMIT]
-        enrolments = [{"member_id": member, "channel": "store"} for member in piece]
-        answer = await _post(
-            client, "/v1/members:batch", msgspec.json.encode({"members": enrolments})
-        )
-        for member, item in zip(
-            piece, msgspec.json.decode(answer, type=_Answer).results, strict=True
-        ):
-            if item.status not in ("accepted", "duplicate"):
+        enrolments = [
+            {"member_id": member, "channel": "store", "enrolled_at": new[member]}
+            for member in piece
+        ]
+        body = msgspec.json.encode({"members": enrolments})
+        answer = await _post(client, "/v1/members:batch", body)
+        results = msgspec.json.decode(answer, type=_Answer).results
+        for member, item in zip(piece, results, strict=True):
+            known = (item.problem or {}).get("status") == httpx.codes.CONFLICT
+            if item.status == "refused" and not known:
                 raise ReplayError(f"Member {member} cannot be enrolled: {item.problem}")
 
 
