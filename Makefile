@@ -41,7 +41,7 @@ format: venv ## put imports and layout in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: venv ## measure the platform against this machine's raw limits
+bench: venv ## measure the platform against the raw limits of this machine
 	$(BIN)/mooring bench
 
 schemas: venv ## generate contracts/schemas from the facts
@@ -50,7 +50,7 @@ schemas: venv ## generate contracts/schemas from the facts
 lock: venv ## pin and hash what pyproject.toml asks for
 	$(BIN)/pip install --quiet uv
 	$(COMPILE) --all-extras -o requirements.lock
-	$(COMPILE) --constraint requirements.lock -o requirements-runtime.lock
+	$(COMPILE) --extra trace --constraint requirements.lock -o requirements-runtime.lock
 
 clean: ## remove what tools generate (keeps .venv and the servers in .cache)
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

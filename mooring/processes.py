@@ -6,7 +6,7 @@ one process, since a machine with two cores gains nothing from seven.
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Protocol
@@ -15,7 +15,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from kit.http.serve import server_config
-from kit.settings import HttpSettings, SettingsError
+from kit.settings import (
+    HttpSettings,
+    ServiceApiSettings,
+    ServiceWorkerSettings,
+    SettingsError,
+)
+from kit.telemetry import configure_tracing
 
 SERVICES = ("members", "points", "events")
 APIS = tuple(f"{service}-api" for service in SERVICES)
@@ -79,12 +85,12 @@ def build(name: str, values: Values | None = None) -> Process:
     service, _, part = name.partition("-")
     settings = import_module(f"services.{service}.settings")
     if part == "api":
-        read = settings.ApiSettings.read(values)
-        create: Callable[..., FastAPI] = import_module(f"services.{service}.app").create_app
-        return HttpProcess(create(read), read.http)
-    worker: Process = import_module(f"services.{service}.worker").create_worker(
-        settings.WorkerSettings.read(values)
-    )
+        read: ServiceApiSettings = settings.ApiSettings.read(values)
+        configure_tracing(name, read.telemetry)
+        return HttpProcess(import_module(f"services.{service}.app").create_app(read), read.http)
+    told: ServiceWorkerSettings = settings.WorkerSettings.read(values)
+    configure_tracing(name, told.telemetry)
+    worker: Process = import_module(f"services.{service}.worker").create_worker(told)
     return worker
 
 
