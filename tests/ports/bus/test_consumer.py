@@ -23,8 +23,8 @@ QUICK = ConsumerSettings(first_backoff_seconds=0.005, longest_backoff_seconds=0.
 class Ledger:
     """A handler that is idempotent by (stream, seq), as real ones are, and can be told to fail."""
 
-    done: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
+    done: list[str] = field(default_factory=list)
     outages: int = 0
     calls: int = 0
 
@@ -63,11 +63,11 @@ def consumer(broker: Broker, bus: Bus, views: Views, ledger: Ledger, batch: int 
     return Consumer(bus, [broker.topic], broker.group, ledger, views, settings)
 
 
-async def drain(worker: Consumer, bus: Bus, broker: Broker, rounds: int = 200) -> None:
+async def drain(worker: Consumer, bus: Bus) -> None:
     """Step until the group has committed everything."""
-    for _ in range(rounds):
+    for _ in range(200):
         await worker.step(0.2)
-        if await bus.lag([broker.topic], broker.group) == 0:
+        if await bus.lag(worker.topics, worker.group) == 0:
             return
     raise AssertionError("the consumer does not get to the end")
 
@@ -86,7 +86,7 @@ async def test_each_fact_reaches_the_handler_decoded_and_is_committed(
         seen.extend(batch)
 
     worker = Consumer(bus, [broker.topic], broker.group, handler, views, QUICK)
-    await drain(worker, bus, broker)
+    await drain(worker, bus)
     assert [it.fact for it in seen] == [fact("M1", seq) for seq in (1, 2, 3)]
     assert [it.received.offset for it in seen] == [0, 1, 2]
     assert seen[0].received.headers["type"] == b"Tested"
@@ -105,11 +105,11 @@ async def test_a_fact_comes_again_when_the_process_dies_between_effect_and_commi
 
     first = Consumer(bus, [broker.topic], broker.group, dies, views, QUICK)
     with pytest.raises(asyncio.CancelledError):
-        await drain(first, bus, broker)
+        await drain(first, bus)
     await first.close()
     ledger = Ledger()
     second = consumer(broker, bus, views, ledger)
-    await drain(second, bus, broker)
+    await drain(second, bus)
     assert seen == [fid("M1", 1)]
     assert ledger.of("M1") == [1]
     await second.close()
@@ -121,7 +121,7 @@ async def test_an_outage_of_the_store_delays_and_loses_nothing(
     await bus.publish([message(broker.topic, f"M{n}", 1) for n in range(10)])
     ledger = Ledger(outages=3)
     worker = consumer(broker, bus, views, ledger)
-    await drain(worker, bus, broker)
+    await drain(worker, bus)
     assert sorted(ledger.done) == sorted(fid(f"M{n}", 1) for n in range(10))
     assert await peek(bus, broker.topic, broker.group) == []
     assert await halted_keys(views, broker.group) == []
@@ -143,7 +143,7 @@ async def test_a_message_that_is_no_envelope_is_put_aside_and_halts_nobody(
     )
     ledger = Ledger()
     worker = consumer(broker, bus, views, ledger)
-    await drain(worker, bus, broker)
+    await drain(worker, bus)
     assert ledger.of("M1") == [1, 2]
     (letter,) = await peek(bus, broker.topic, broker.group)
     assert (letter.key, letter.value, letter.offset) == ("M1", poison, 1)
@@ -163,7 +163,7 @@ async def test_a_failing_message_halts_its_owner_and_nobody_else(
     )
     ledger = Ledger(broken={fid("M3", 2)})
     worker = consumer(broker, bus, views, ledger, batch)
-    await drain(worker, bus, broker)
+    await drain(worker, bus)
     assert ledger.of("M3") == [1]
     for n in (0, 1, 2, 4, 5):
         assert ledger.of(f"M{n}") == [1, 2, 3, 4]
@@ -181,16 +181,16 @@ async def test_a_redrive_brings_an_owner_back_in_order(
     await bus.publish([message(broker.topic, "M1", seq) for seq in (1, 2, 3)])
     ledger = Ledger(broken={fid("M1", 2)})
     worker = consumer(broker, bus, views, ledger)
-    await drain(worker, bus, broker)
+    await drain(worker, bus)
     ledger.broken.clear()
     await bus.publish([message(broker.topic, "M1", 4)])
     assert await redrive(bus, broker.topic, broker.group) == 2
     await bus.publish([message(broker.topic, "M1", 5)])
-    await drain(worker, bus, broker)
+    await drain(worker, bus)
     assert ledger.of("M1") == [1, 2, 3], "4 came while 2 and 3 were still aside, and 5 follows 4"
     assert await redrive(bus, broker.topic, broker.group) == 2
     await bus.publish([message(broker.topic, "M1", 6)])
-    await drain(worker, bus, broker)
+    await drain(worker, bus)
     assert ledger.of("M1") == [1, 2, 3, 4, 5, 6]
     assert await halted_keys(views, broker.group) == []
     assert await redrive(bus, broker.topic, broker.group) == 0
@@ -203,9 +203,9 @@ async def test_a_redrive_that_fails_again_keeps_the_order_for_the_next(
     await bus.publish([message(broker.topic, "M1", seq) for seq in (1, 2, 3)])
     ledger = Ledger(broken={fid("M1", 1)})
     worker = consumer(broker, bus, views, ledger, batch=1)
-    await drain(worker, bus, broker)
+    await drain(worker, bus)
     assert await redrive(bus, broker.topic, broker.group) == 3
-    await drain(worker, bus, broker)
+    await drain(worker, bus)
     assert ledger.done == []
     letters = await peek(bus, broker.topic, broker.group)
     assert [(it.offset, it.reason) for it in letters] == [
@@ -215,7 +215,7 @@ async def test_a_redrive_that_fails_again_keeps_the_order_for_the_next(
     ]
     ledger.broken.clear()
     assert await redrive(bus, broker.topic, broker.group) == 3
-    await drain(worker, bus, broker)
+    await drain(worker, bus)
     assert ledger.of("M1") == [1, 2, 3]
     await worker.close()
 
@@ -227,18 +227,35 @@ async def test_a_redrive_for_one_group_is_not_handled_by_another(
     ledger, other = Ledger(broken={fid("M1", 1)}), Ledger()
     worker = consumer(broker, bus, views, ledger)
     bystander = Consumer(bus, [broker.topic], broker.group + "-b", other, views, QUICK)
-    await drain(worker, bus, broker)
+    await drain(worker, bus)
     ledger.broken.clear()
     await redrive(bus, broker.topic, broker.group)
-    await drain(worker, bus, broker)
-    for _ in range(100):
-        await bystander.step(0.2)
-        if await bus.lag([broker.topic], broker.group + "-b") == 0:
-            break
+    await drain(worker, bus)
+    await drain(bystander, bus)
     assert ledger.of("M1") == [1]
     assert (other.of("M1"), other.calls) == ([1], 1)
     await worker.close()
     await bystander.close()
+
+
+async def test_two_groups_that_gave_up_on_a_message_are_redriven_apart(
+    broker: Broker, bus: Bus, views: Views
+) -> None:
+    await bus.publish([message(broker.topic, "M1", 1)])
+    groups = (broker.group, broker.group + "-b")
+    for group in groups:
+        worker = Consumer(bus, [broker.topic], group, Ledger({fid("M1", 1)}), views, QUICK)
+        await drain(worker, bus)
+        await worker.close()
+    assert await redrive(bus, broker.topic, groups[0]) == 1
+    assert await peek(bus, broker.topic, groups[0]) == []
+    (left,) = await peek(bus, broker.topic, groups[1])
+    assert (left.group, left.key) == (groups[1], "M1")
+    mended = Ledger()
+    worker = consumer(broker, bus, views, mended)
+    await drain(worker, bus)
+    assert mended.of("M1") == [1]
+    await worker.close()
 
 
 async def test_a_halt_is_kept_by_whoever_takes_the_partition_over(
@@ -246,12 +263,12 @@ async def test_a_halt_is_kept_by_whoever_takes_the_partition_over(
 ) -> None:
     await bus.publish([message(broker.topic, "M1", 1)])
     first = consumer(broker, bus, views, Ledger(broken={fid("M1", 1)}))
-    await drain(first, bus, broker)
+    await drain(first, bus)
     await first.close()
     ledger = Ledger()
     second = consumer(broker, bus, views, ledger)
     await bus.publish([message(broker.topic, "M1", 2), message(broker.topic, "M2", 1)])
-    await drain(second, bus, broker)
+    await drain(second, bus)
     assert (ledger.of("M1"), ledger.of("M2")) == ([], [1])
     await second.close()
 

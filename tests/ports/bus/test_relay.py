@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,6 +158,30 @@ async def test_a_relay_that_loses_the_lease_stops_at_once(
     assert await worker.step() == 0
     assert await relay(broker, bus, journal).step() == 6
     assert await published(broker, bus, 10) == {"t:M1": list(range(1, 11))}
+
+
+class Sleepy:
+    """A journal whose reader falls asleep after reading, and loses the lease meanwhile."""
+
+    name = "tests"
+
+    def __init__(self, journal: Journal, lease: Held) -> None:
+        self._journal, self._lease = journal, lease
+
+    async def unpublished(self, limit: int) -> list[Fact]:
+        facts = await self._journal.unpublished(limit)
+        self._lease.free = False
+        return facts
+
+
+async def test_a_relay_superseded_between_reading_and_publishing_publishes_nothing(
+    broker: Broker, bus: Bus, journal: Journal
+) -> None:
+    await journal.append(drafts("t:M1", 1, 3))
+    lease = Held()
+    sleepy: Any = Sleepy(journal, lease)
+    assert await relay(broker, bus, sleepy, lease).step() == 0
+    assert await bus.lag([broker.topic], broker.group) == 0
 
 
 async def test_two_relays_never_publish_a_stream_out_of_order(
