@@ -84,7 +84,8 @@ class Consumer:
             while not stop.is_set():
                 await self.step(self.settings.poll_seconds, stop)
         finally:
-            await self.close()
+            with suppress(Unavailable):  # the membership then runs out by itself
+                await self.close()
 
     async def close(self) -> None:
         """Leave the group."""

@@ -169,7 +169,8 @@ class KafkaSubscription:
     def _close(self) -> None:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)
+            with kafka_errors():
+                consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)
 
 
 class Progress:
