@@ -1,9 +1,7 @@
 """The command line of Mooring: one program for a laptop, a cluster and an auditor."""
 
-import asyncio
 import json
 import os
-import signal
 import sys
 from collections.abc import Coroutine
 from datetime import date, datetime
@@ -229,36 +227,10 @@ def indexes() -> None:
 @app.command()
 def run(name: Annotated[str, typer.Argument(help="E.g. points-api, points-worker.")]) -> None:
     """Run one process, its settings in the environment: what a container does."""
+    from mooring.child import serve
     from mooring.processes import build
 
-    _serve([build(name)])
-
-
-@app.command("run-local", hidden=True)
-def run_local(place: str, names: list[str]) -> None:
-    """Run some processes of a platform on this machine in one (used by ``up``)."""
-    from mooring.processes import build
-
-    where = Place.decode(place)
-    _serve([build(name, where.values_of(name)) for name in names])
-
-
-def _serve(processes: list[Any]) -> None:
-    from kit.logs import configure_logging
-    from mooring.processes import collect_rarely, run_all
-
-    configure_logging(os.environ.get("MOORING_LOG_LEVEL", "info"))
-
-    collect_rarely()
-
-    async def until_told() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        await run_all(processes, stop)
-
-    _run(until_told())
+    serve([build(name)])
 
 
 def _day(moment: datetime | None) -> date | None:

@@ -9,10 +9,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import programmes
-from kit.auth import LocalIssuer
 from kit.settings import BusSettings, StoreSettings, reading
+
+if TYPE_CHECKING:
+    from kit.auth import LocalIssuer
 
 API_PORTS = {"members": 8101, "points": 8102, "events": 8103}
 GATEWAY_PORT = 8080
@@ -65,8 +68,10 @@ class Place:
         """Where the processes write their logs."""
         return self.data / "mooring.log"
 
-    def issuer(self) -> LocalIssuer:
+    def issuer(self) -> "LocalIssuer":
         """The local issuer; it makes its key when there is none."""
+        from kit.auth import LocalIssuer  # a worker has no use for it: 13 MB
+
         self.data.mkdir(parents=True, exist_ok=True)
         return LocalIssuer.open(self.key_file, self.address, AUDIENCE)
 

@@ -39,7 +39,7 @@ class Platform:
         self.place.data.mkdir(parents=True, exist_ok=True)
         with self.place.log_file.open("ab") as log:
             self.children[label or "+".join(names)] = subprocess.Popen(
-                [sys.executable, "-m", "mooring", "run-local", self.place.encoded(), *names],
+                [sys.executable, "-m", "mooring.child", self.place.encoded(), *names],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
