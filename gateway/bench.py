@@ -7,6 +7,7 @@ machine does meanwhile matters little.
 """
 
 import argparse
+import gc
 import json
 import os
 import re
@@ -45,6 +46,7 @@ UPSTREAM_VARIABLE = "MOORING_BENCH_UPSTREAM"
 
 def upstream() -> FastAPI:
     """The service behind the hop: one small JSON answer."""
+    _collect_rarely()
     app = FastAPI(openapi_url=None)
 
     @app.get(PATH)
@@ -56,6 +58,7 @@ def upstream() -> FastAPI:
 
 def bare_hop() -> Starlette:
     """The least a hop can do with the same parts: no token, no limits, nothing looked at."""
+    _collect_rarely()
     base, session = os.environ[UPSTREAM_VARIABLE], None
 
     async def forward(request: Request) -> Response:
@@ -75,7 +78,16 @@ def gateway() -> FastAPI:
     from gateway.app import create_app
     from gateway.settings import read_settings
 
-    return create_app(read_settings())
+    app = create_app(read_settings())
+    _collect_rarely()
+    return app
+
+
+def _collect_rarely() -> None:
+    # As every process of the platform does, and the others here too, to be fair.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 def measure(seconds: float = 5.0, connections: int = 32) -> dict[str, Any]:
@@ -134,7 +146,7 @@ def _python(factory: str, environment: Mapping[str, str]) -> Iterator[tuple[int,
     port = _free_port()
     command = [sys.executable, "-m", "uvicorn", f"gateway.bench:{factory}", "--factory"]
     options = ["--port", str(port), "--loop", "uvloop", "--http", "httptools"]
-    quiet = ["--no-access-log", "--log-level", "warning"]
+    quiet = ["--no-access-log", "--no-proxy-headers", "--log-level", "warning"]
     with _process([*command, *options, *quiet], {**os.environ, **environment}, port) as pid:
         yield pid, f"http://127.0.0.1:{port}"
 

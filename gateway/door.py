@@ -70,18 +70,14 @@ class Door:
         if method not in found.route.methods:
             await _wrong_method(found, scope, receive, send)
             return
-        principal = await self._who(headers)
+        token = _token(headers)
+        verifier = self._parts.verifier
+        principal = verifier.recall(token) or await verifier.verify(token)
         if personal:
             found = _owned(path, principal)
         found.route.admit(method, principal, found.member_id)
         self._check(found, headers, scope, principal)
         await self._serve(found, scope, receive, send)
-
-    async def _who(self, headers: Mapping[bytes, bytes]) -> Principal:
-        given = headers.get(b"authorization")
-        token = bearer_token(given.decode("latin-1") if given else None)
-        verifier = self._parts.verifier
-        return verifier.recall(token) or await verifier.verify(token)
 
     def _check(
         self, found: Match, headers: Mapping[bytes, bytes], scope: Scope, principal: Principal
@@ -114,6 +110,11 @@ class Door:
             await proxy.forward(
                 upstream, found.path, found.route.most_body_bytes, seconds, scope, receive, send
             )
+
+
+def _token(headers: Mapping[bytes, bytes]) -> str:
+    given = headers.get(b"authorization")
+    return bearer_token(given.decode("latin-1") if given else None)
 
 
 def _owned(path: str, principal: Principal) -> Match:

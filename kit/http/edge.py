@@ -2,7 +2,7 @@
 
 import re
 import time
-from secrets import token_hex
+from random import getrandbits
 from typing import Any
 
 from opentelemetry.trace import SpanKind, Status, StatusCode
@@ -88,7 +88,7 @@ def _ids(headers: Any) -> tuple[str, str | None]:
             given = value.decode()
         elif name == b"traceparent":
             parent = valid_traceparent(value.decode("latin-1"))
-    return given or token_hex(8), parent
+    return given or f"{getrandbits(64):016x}", parent
 
 
 def route_template(scope: Scope) -> str:
