@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from kit.auth import ROLES, LocalIssuer
 from kit.auth.wiring import local_issuer
+from kit.errors import ServiceError
 from kit.settings import AuthSettings, SettingsError, reading
 from mooring.environment import DEFAULT_DATA, GATEWAY_PORT, Place
 
@@ -33,15 +34,17 @@ Mongo = Annotated[str | None, typer.Option(help="Use this MongoDB: mongodb://…
 Kafka = Annotated[str | None, typer.Option(help="Use this Kafka: host:port,host:port")]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a mistake of the user ends in one sentence, not in a stack trace."""
     from mooring.replay.activity import ReplayError
     from mooring.settle import NotSettled
     from mooring.up import UpError
+    from programmes.model import ProgrammeError
 
+    foreseen = (SettingsError, ProgrammeError, ServiceError, ReplayError, UpError, NotSettled)
     try:
-        app()
-    except (SettingsError, ReplayError, UpError, NotSettled) as error:
+        app(args=arguments)
+    except foreseen as error:
         err.print(str(error), style="red", markup=False)
         sys.exit(1)
 
