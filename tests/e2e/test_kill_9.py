@@ -12,7 +12,7 @@ from mooring.settle import GROUPS
 from mooring.verify import Report
 from tests.e2e.crashing import COMMIT, PUBLISHED
 from tests.e2e.platforms import EVENTS_API, Real, real
-from tests.journeys.replaying import SENT, YEAR
+from tests.journeys.replaying import SENT, YEAR, Recorded
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 HALF = len(YEAR) // 2
@@ -45,12 +45,12 @@ async def test_workers_killed_between_effect_and_commit_pay_nothing_twice(
         assert await platform.verified() == expected
 
 
-async def keep_sending(platform: Real, enough: asyncio.Event) -> Tally:
-    """Send the year, and again until it is enough; the tally of the first time."""
-    first = await platform.send(YEAR)
+async def keep_sending(platform: Real, recorded: Recorded, enough: asyncio.Event) -> Tally:
+    """Send activities, and again until it is enough; the tally of the first time."""
+    first = await platform.send(recorded)
     while not enough.is_set():
-        again = await platform.send(YEAR)
-        assert (again.accepted, again.refused) == (0, SENT["refused"])
+        again = await platform.send(recorded)
+        assert (again.accepted, again.refused) == (0, first.refused)
     return first
 
 
@@ -60,7 +60,7 @@ async def test_workers_and_the_events_api_killed_under_load_lose_and_double_noth
     chance, enough = Random(4), asyncio.Event()
     async with real(place) as platform:
         platform.start(*WORKERS)
-        sending = asyncio.create_task(keep_sending(platform, enough))
+        sending = asyncio.create_task(keep_sending(platform, YEAR, enough))
         for name in (EVENTS_API, *WORKERS, EVENTS_API, *reversed(WORKERS), EVENTS_API):
             await asyncio.sleep(chance.uniform(0.05, 0.7))
             platform.kill(name)

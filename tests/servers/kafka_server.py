@@ -88,7 +88,8 @@ class KafkaServer:
             self._process.stop("SIGTERM")
         self.start()
 
-    def wait_ready(self, timeout_seconds: float = 60) -> None:
+    def wait_ready(self, timeout_seconds: float = 110) -> None:
+        # Having looked through the logs of 240 partitions after a kill, on a busy machine.
         processes = [self._process] if self._process is not None else []
         wait_until(
             lambda: serves(self.bootstrap),
