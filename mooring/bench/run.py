@@ -125,6 +125,8 @@ async def run_bench(
             out.print(f"measuring {name} …")
             results.append(await measured(name, measure, options))
     print_results(machine, results, out)
+    if quick:
+        out.print("quick: starting up weighs more than it should; targets are for the whole run")
     if json_file is not None:
         _write(json_file, as_json(machine, results))
 

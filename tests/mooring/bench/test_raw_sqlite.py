@@ -23,7 +23,9 @@ async def data(tmp_path: Path) -> Path:
     await journal.prepare()
     await journal.append(
         [
-            Draft(f"account:M{n}", 1, "reward:1", b"hash", "PointsPosted", n, n, BODY)
+            Draft(
+                f"account:M{n}", 1, "reward:1", b"hash", "PointsPosted", n, n, BODY, trace=f"t{n}"
+            )
             for n in range(FACTS)
         ]
     )

@@ -1,0 +1,53 @@
+"""The steady load keeps to its appointments, and what is late counts."""
+
+import asyncio
+import time
+from collections import Counter
+
+from mooring.bench.latency import EMBEDDED, FOLLOW_ONE_IN, Seen, result_of, steadily
+
+ANSWER_SECONDS, VISIBLE_SECONDS = 0.1, 0.03
+PURCHASES = 40
+
+
+class SlowTill:
+    """Accepts after a while, and shows a purchase a while later."""
+
+    def __init__(self) -> None:
+        self.sent: Counter[str] = Counter()
+        self.begun: list[float] = []
+        self.accepted: list[tuple[float, str]] = []
+
+    async def buy(self, member: str) -> None:
+        self.begun.append(time.perf_counter())
+        self.sent[member] += 1
+        await asyncio.sleep(ANSWER_SECONDS)
+        self.accepted.append((time.perf_counter(), member))
+
+    async def entries(self, member: str) -> int:
+        limit = time.perf_counter() - VISIBLE_SECONDS
+        return sum(who == member and when <= limit for when, who in self.accepted)
+
+
+async def test_a_slow_answer_holds_no_purchase_back() -> None:
+    till = SlowTill()
+    await steadily(till, ["f1", "f2"], ["o1"], rate=200.0, seconds=PURCHASES / 200)
+    assert till.sent == {"f1": 4, "f2": 4, "o1": PURCHASES - 8}
+    assert till.begun[-1] - till.begun[0] < PURCHASES * ANSWER_SECONDS / 4
+
+
+async def test_one_in_five_is_followed_from_its_acceptance_until_it_is_visible() -> None:
+    till = SlowTill()
+    seen = await steadily(till, ["f1", "f2"], ["o1"], rate=200.0, seconds=PURCHASES / 200)
+    assert len(seen.accepted) == PURCHASES
+    assert min(seen.accepted) >= ANSWER_SECONDS
+    assert len(seen.visible) == PURCHASES / FOLLOW_ONE_IN
+    assert min(seen.visible) >= VISIBLE_SECONDS
+    assert seen.lost == 0
+
+
+def test_what_was_never_visible_counts_as_infinitely_late() -> None:
+    seen = Seen(accepted=[0.004] * 100, visible=[0.010] * 98, lost=2)
+    p50, p99, *_ = result_of(EMBEDDED, 400.0, seen, commit=0.001).figures
+    assert (p50.value, p50.limit, p50.ratio) == (10.0, 5.0, 2.0)
+    assert (p99.value, p99.ok) == (float("inf"), False)
