@@ -1,5 +1,6 @@
 """The result depends on the activities alone: the same digest however they were worked off."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import date
 
@@ -8,17 +9,19 @@ import pytest_asyncio
 
 from mooring.environment import Place
 from mooring.replay import completejourney
+from mooring.replay.activity import Item
 from mooring.replay.activity import encoded as encoded_activities
+from mooring.replay.client import replay
 from mooring.session import run_rebuild, run_verify
 from mooring.verify import Report
 from tests.journeys.adapters import CONNECTED, fresh_place
 from tests.journeys.generated import activities, encoded, shuffled
-from tests.journeys.replaying import YEAR, Recorded, embedded, replayed, undisturbed
+from tests.journeys.replaying import SENT, YEAR, Recorded, embedded, replayed, undisturbed
 from tests.journeys.running import running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-FEW: Recorded = encoded(activities(seed=2, members=12))
-WEEK, MONTH = date(2017, 1, 8), date(2017, 2, 1)
+FEW: Recorded = encoded(activities(seed=2, members=8))
+DAYS, MONTH = date(2017, 1, 5), date(2017, 2, 1)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -43,6 +46,30 @@ async def test_members_in_another_order_come_to_the_same(
     async with embedded(request) as platform:
         _, report = await replayed(platform, other)
     assert report == year
+
+
+async def test_eight_tills_at_once_come_to_the_same(
+    request: pytest.FixtureRequest, year: Report
+) -> None:
+    tills: list[list[Item]] = [[] for _ in range(8)]
+    for item in YEAR:
+        tills[int(item[0].removeprefix("g-")) % 8].append(item)
+    async with embedded(request, workers=2) as platform, platform.client("partner") as client:
+        await asyncio.gather(*(replay(client, each, batch=50) for each in tills))
+        assert await platform.verified() == year
+
+
+async def test_two_tills_that_send_the_same_at_once_record_it_once(
+    request: pytest.FixtureRequest, year: Report
+) -> None:
+    async with embedded(request) as platform, platform.client("partner") as client:
+        one, other = await asyncio.gather(
+            replay(client, YEAR, batch=97), replay(client, YEAR, batch=64)
+        )
+        assert one.accepted + other.accepted == SENT["accepted"]
+        assert one.refused == other.refused == SENT["refused"]
+        assert min(one.accepted, other.accepted) > 0
+        assert await platform.verified() == year
 
 
 async def test_a_second_replay_and_a_rebuild_change_nothing(
@@ -85,11 +112,11 @@ async def test_batches_of_1_of_7_and_of_1000_come_to_the_same(
     assert reports == [reports[0]] * 3
 
 
-async def test_a_week_of_a_grocery_chain_comes_to_the_same_in_other_batches_and_by_more_workers(
+async def test_some_days_of_a_grocery_chain_comes_to_the_same_in_other_batches_and_by_more_workers(
     request: pytest.FixtureRequest,
 ) -> None:
-    baskets = list(encoded_activities(completejourney.activities(WEEK)))
-    assert len(baskets) > 2_000
+    baskets = list(encoded_activities(completejourney.activities(DAYS)))
+    assert len(baskets) > 1_400
     reports = []
     for batch, workers in ((1_000, 1), (333, 2)):
         async with embedded(request, workers) as platform:
