@@ -141,6 +141,9 @@ class Absorber:
 
 
 def _first_activity(inputs: Sequence[Input]) -> int:
+    """The first activity that these inputs let be decided: of a new member, all that waited."""
+    if any(isinstance(body, MemberEnrolled) for _, body in inputs):
+        return 1
     seqs = (fact.seq for fact, body in inputs if isinstance(body, Activity))
     return next(seqs, 1 << 62)
 

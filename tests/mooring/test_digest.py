@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import pytest_asyncio
@@ -15,7 +15,9 @@ from mooring.replay.client import replay
 from mooring.session import run_rebuild, run_verify
 from mooring.verify import Report
 from tests.journeys.adapters import CONNECTED, fresh_place
+from tests.journeys.bodies import Body, accepted, enrol, id_of, purchase, returning
 from tests.journeys.generated import activities, encoded, shuffled
+from tests.journeys.reading import decision
 from tests.journeys.replaying import SENT, YEAR, Recorded, embedded, replayed, undisturbed
 from tests.journeys.running import running
 
@@ -156,3 +158,40 @@ async def test_a_month_of_a_grocery_chain_comes_to_the_same_on_the_real_servers(
     async with running(servers) as platform:
         _, report = await replayed(platform, baskets)
     assert report == expected
+
+
+def flapping(member: str = "flap", pairs: int = 120) -> list[Body]:
+    """A basket and its return, over and over: gold and nothing, acceptance and need."""
+    bodies: list[Body] = []
+    at = datetime(2025, 1, 1, tzinfo=UTC)
+    for number in range(pairs):
+        at += timedelta(hours=3)
+        bodies.append(purchase(member, f"p{number}", at.isoformat(), 200_000 + number))
+        at += timedelta(hours=3)
+        bodies.append(returning(member, f"r{number}", at.isoformat(), f"p{number}"))
+    return bodies
+
+
+async def test_a_member_who_changes_with_every_activity_comes_to_the_same_however_far_behind(
+    request: pytest.FixtureRequest,
+) -> None:
+    bodies = flapping()
+    async with embedded(request) as platform, platform.client("partner") as till:
+        await enrol(till, "flap")
+        for first in range(0, len(bodies), 60):
+            await accepted(till, *bodies[first : first + 60])
+        in_step = await platform.verified()
+    async with embedded(request) as platform, platform.client("partner") as till:
+        for first in range(0, len(bodies), 1_000):
+            await accepted(till, *bodies[first : first + 1_000])
+        await platform.settled()
+        await enrol(till, "flap")
+        parked = await platform.verified()
+        tiers = [
+            (await decision(platform, id_of("flap", f"p{number}")))["as_of"]
+            for number in (0, 1, 59, 119)
+        ]
+    assert parked == in_step
+    assert {(each["tier"], each["stage"], each["waited"]) for each in tiers} == {
+        ("member", "need", True)
+    }
