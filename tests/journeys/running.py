@@ -158,6 +158,18 @@ async def _running(place: Place, workers: int, names: Iterable[str]) -> AsyncIte
         await bus.close()
 
 
+@asynccontextmanager
+async def without(platform: Running, *names: str) -> AsyncIterator[None]:
+    """Stop processes for a while."""
+    await platform.stop(*names)
+    try:
+        yield
+    finally:
+        for name in names:
+            platform.start(name)
+        await platform.ready()
+
+
 async def until(holds: Callable[[], Any], within_seconds: float = 20.0) -> Any:
     """Ask (sync or async) until the answer is true, and return it; fails the test if never."""
     deadline = asyncio.get_running_loop().time() + within_seconds

@@ -1,6 +1,8 @@
 """Activities that come too early for their member, too late, or again."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +17,7 @@ from tests.journeys.bodies import (
     statuses,
 )
 from tests.journeys.reading import balances, decision, standing, statement, timeline
-from tests.journeys.running import Running
+from tests.journeys.running import Running, until, without
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -158,3 +160,85 @@ async def test_enrolling_again_is_a_duplicate_and_with_another_content_a_conflic
     assert (first.status_code, again.status_code) == (201, 200)
     assert (other.status_code, other.json()["code"]) == (409, "already_enrolled")
     assert (found["name"], found["channel"], found["completeness"]) == ("Ana Lima", "store", 20)
+
+
+async def test_a_fresh_purchase_is_not_held_up_by_an_outage_of_members_and_a_historic_one_is(
+    platform: Running, till: httpx.AsyncClient, member: str, twin: str
+) -> None:
+    def now() -> str:
+        return datetime.now(UTC).isoformat()
+
+    await enrol(till, member, twin)
+    await accepted(
+        till,
+        purchase(member, "1", "2025-01-01T12:00:00Z", 60_000),
+        purchase(twin, "1", "2025-01-01T12:00:00Z", 60_000),
+    )
+    await platform.settled()
+    async with without(platform, "members-worker"):
+        await accepted(till, purchase(member, "2", now(), 1_000))
+        await accepted(till, purchase(member, "3", now(), 1_000))
+        await accepted(till, purchase(twin, "2", "2025-01-02T12:00:00Z", 1_000))
+        await accepted(till, purchase(twin, "3", "2025-01-03T12:00:00Z", 1_000))
+        await until(lambda: _granted(platform, id_of(member, "3")))
+        hurried = await decision(platform, id_of(member, "3"))
+        held = await decision(platform, id_of(twin, "3"))
+    await platform.settled()
+
+    assert {key: hurried["as_of"][key] for key in ("tier", "card_seq", "waited")} == {
+        "tier": "member",  # 600.00 was spent more than a year before
+        "card_seq": 1,
+        "waited": False,
+    }
+    assert (held["status"], held["reason"]) == ("waiting", "card_behind")
+    assert (await decision(platform, id_of(member, "2")))["as_of"]["waited"] is True
+    assert (await decision(platform, id_of(twin, "3")))["as_of"]["waited"] is True
+    assert [each for _, each in await statement(platform, twin)][1:] == [
+        {"base": 13, "tier": 10},  # silver: 12.50, half up
+        {"base": 13, "tier": 10},
+    ]
+    await platform.verified()
+
+
+async def _granted(platform: Running, activity_id: str) -> bool:
+    found = await decision(platform, activity_id)
+    return bool(found["status"] == "granted")
+
+
+async def test_a_long_life_is_read_page_by_page_and_nothing_twice(
+    platform: Running, till: httpx.AsyncClient, member: str
+) -> None:
+    """1,203 activities, all of them parked until the member enrols."""
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    life = [
+        purchase(member, str(number), (start + timedelta(hours=number)).isoformat(), 100)
+        for number in range(1_203)
+    ]
+    for first in range(0, len(life), 1_000):
+        await accepted(till, *life[first : first + 1_000])
+    await platform.settled()
+    await enrol(till, member)
+    await platform.settled()
+
+    activities = await _pages(platform, f"/v1/members/{member}/activities")
+    entries = await _pages(platform, f"/v1/members/{member}/points/statement")
+    assert [each["seq"] for each in activities] == list(range(1_203, 0, -1))
+    assert [each["entry_id"] for each in entries] == [
+        f"{member}-{seq}" for seq in range(1_203, 0, -1)
+    ]
+    # 600 purchases to silver at 1 point, 603 at 1.25, which is 1 by itself each time.
+    assert await balances(platform, member) == {"base": 1_203, "tier": 1_203}
+    assert (await standing(platform, member))[0] == "silver"
+    await platform.verified()
+
+
+async def _pages(platform: Running, path: str) -> list[dict[str, Any]]:
+    """Every item of a list, following its cursors."""
+    items: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        page = await platform.get(f"{path}?limit=100{cursor}")
+        items += page["items"]
+        if page.get("next") is None:
+            return items
+        cursor = f"&cursor={page['next']}"

@@ -1,28 +1,13 @@
 """The home screen when a part of the platform is out."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import httpx
 import pytest
 
 from tests.journeys.bodies import accepted, enrol, purchase
 from tests.journeys.reading import balances
-from tests.journeys.running import Running
+from tests.journeys.running import Running, without
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
-
-
-@asynccontextmanager
-async def without(platform: Running, *names: str) -> AsyncIterator[None]:
-    """Stop processes for a while."""
-    await platform.stop(*names)
-    try:
-        yield
-    finally:
-        for name in names:
-            platform.start(name)
-        await platform.ready()
 
 
 async def test_home_shows_what_is_there_and_names_what_is_not(
