@@ -23,7 +23,7 @@ def fresh_place(adapter: str, data: Path, request: pytest.FixtureRequest) -> Ite
         yield Place(data, port=port, first_api_port=first_api_port)
         return
     # Imported here because few runs need the drivers.
-    from tests.journeys.leftovers import begin_at_the_end, drop_database
+    from tests.journeys.leftovers import begin_at_the_end, delete_messages, drop_database
 
     documents = request.getfixturevalue("document_server")
     kafka = request.getfixturevalue("kafka_server")
@@ -38,4 +38,5 @@ def fresh_place(adapter: str, data: Path, request: pytest.FixtureRequest) -> Ite
             mongo=f"{documents.url.rstrip('/')}/{name}",
             kafka=f"kafka://{kafka.bootstrap}",
         )
+    delete_messages(kafka.bootstrap)
     drop_database(documents.url, name)

@@ -12,6 +12,7 @@ from contracts.topics import ALL_TOPICS
 from mooring.settle import GROUPS
 
 EMPTY_WITHIN_SECONDS = 40
+UP_TO_THE_END = -1  # in place of an offset
 
 
 def begin_at_the_end(bootstrap: str) -> None:
@@ -21,16 +22,27 @@ def begin_at_the_end(bootstrap: str) -> None:
     were killed is not empty before their sessions end, so this waits for it.
     """
     with closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:
-        names = [name for topic in ALL_TOPICS for name in (topic.name, topic.dead)]
-        found = [it for it in admin.describe_topics(names) if not it["error_code"]]
-        places = [
-            TopicPartition(it["name"], part["partition_index"])
-            for it in found
-            for part in it["partitions"]
-        ]
+        places = _partitions(admin, [name for it in ALL_TOPICS for name in (it.name, it.dead)])
         for group in GROUPS:
             for one in (group, f"redrive.{group}"):
                 _move(admin, one, places)
+
+
+def delete_messages(bootstrap: str) -> None:
+    """Leave nothing on the topics that looks like somebody's real traffic (compacted ones keep)."""
+    names = [name for it in ALL_TOPICS for name in (it.name, it.dead) if not it.compacted]
+    with closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:
+        admin.delete_records(dict.fromkeys(_partitions(admin, names), UP_TO_THE_END))
+
+
+def _partitions(admin: KafkaAdminClient, names: list[str]) -> list[TopicPartition]:
+    """The partitions of those of the topics that exist."""
+    return [
+        TopicPartition(topic["name"], partition["partition_index"])
+        for topic in admin.describe_topics(names)
+        if not topic["error_code"]
+        for partition in topic["partitions"]
+    ]
 
 
 def _move(admin: KafkaAdminClient, group: str, places: list[TopicPartition]) -> None:
