@@ -29,7 +29,7 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 Data = Annotated[Path, typer.Option(help="The data directory.", envvar="MOORING_DATA")]
-Port = Annotated[int, typer.Option(help="The gateway's port.")]
+Port = Annotated[int, typer.Option(min=1, max=65_500, help="The gateway's port.")]
 Mongo = Annotated[str | None, typer.Option(help="Use this MongoDB: mongodb://…")]
 Kafka = Annotated[str | None, typer.Option(help="Use this Kafka: host:port,host:port")]
 

@@ -7,6 +7,7 @@ docs/performance.md. Children write their logs to the data directory; when one e
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -47,7 +48,13 @@ class Platform:
             )
 
     def start_all(self, workers: int = 1) -> None:
-        """Start the web process and ``workers`` worker processes of each service."""
+        """Start the web process and ``workers`` worker processes of each service.
+
+        Raises UpError when a port is taken.
+        """
+        _refuse_taken(self.place.host, self.place.port)
+        for service in SERVICES:
+            _refuse_taken("127.0.0.1", self.place.api_port(service))
         self.start(WEB, "web")
         for service in SERVICES:
             for number in range(workers):
@@ -92,6 +99,16 @@ class Platform:
 
     def _tail(self, lines: int = 15) -> str:
         return "\n".join(_lines(self.place.log_file)[-lines:])
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            reason = f"{host}:{port} cannot be listened on ({error.strerror})"
+            raise UpError(f"{reason}: stop what is there, or choose another --port") from error
 
 
 def _lines(path: Path) -> list[str]:

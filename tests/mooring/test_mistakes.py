@@ -1,5 +1,6 @@
 """Mistakes of the person at the command line: one sentence that names them, no stack trace."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], dict[str, str], int, str]] = {
     "no such option": (("verify", "--yaml"), {}, 2, "No such option"),
     "a batch too large": (("replay", "x", "--batch", "1001"), {}, 2, "less than or equal to 1000"),
     "no workers": (("up", "--workers", "0"), {}, 2, "greater than or equal to 1"),
+    "no such port": (("up", "--port", "65536"), {}, 2, "less than or equal to 65500"),
     "no date": (("replay", "x", "--until", "soon"), {}, 2, "'soon'"),
     "no role": (("token",), {}, 2, "--role"),
     "another role": (("token", "--role", "king"), {}, 2, "'king' is not one of member, agent"),
@@ -102,3 +104,12 @@ def test_a_file_that_is_not_of_activities_is_named_with_its_line(
     done = mooring("replay", wrong)
     assert done.code == 1
     assert squeezed(f"{wrong}:2: Object missing required field `occurred_at`") in done.err
+
+
+def test_a_port_that_is_taken_is_named_with_the_option_that_moves_it(mooring: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = mooring("up", "--no-stay", "--port", port)
+    assert (done.code, done.out) == (1, "")
+    assert squeezed(f"127.0.0.1:{port} cannot be listened on (Address already in use)") in done.err
+    assert "--port" in done.err
