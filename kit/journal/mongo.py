@@ -30,6 +30,8 @@ TAIL_WINDOWS = (2, 16)
 TAIL_READERS = 8
 POLL_SECONDS, IDLE_POLL_SECONDS = 0.005, 0.025
 POLLS_UNTIL_IDLE = 50
+# A store that answers slowly is busy, and the asking must not be what keeps it so.
+ANSWERS_BETWEEN_POLLS = 20
 # A refused draft whose rival is not to be seen yet waits for the rival's majority.
 SIGHTINGS, SIGHTING_SECONDS = 20, 0.01
 
@@ -247,10 +249,12 @@ class MongoJournal:
         loop = asyncio.get_running_loop()
         deadline, polls = loop.time() + timeout, 0
         while not self._appended.is_set():
+            asked = loop.time()
             if await self._facts.find(_UNPUBLISHED, fields=["_id"], limit=1):
                 break
             polls += 1
             pause = POLL_SECONDS if polls < POLLS_UNTIL_IDLE else IDLE_POLL_SECONDS
+            pause = max(pause, ANSWERS_BETWEEN_POLLS * (loop.time() - asked))
             if loop.time() + pause > deadline:
                 pause = max(0.0, deadline - loop.time())
             try:
