@@ -131,3 +131,7 @@ def test_a_process_that_is_gone_is_not_healthy(healthcheck: ModuleType) -> None:
     with answering(200) as port:
         pass
     assert not healthcheck.is_ready(port)
+
+
+def test_everything_the_image_copies_is_there() -> None:
+    assert [path for path in image_rules.copied(DOCKERFILE) if not list(ROOT.glob(path))] == []
