@@ -47,6 +47,14 @@ async def test_a_relationship_that_is_not_its_fold_is_found(wiring: Wiring) -> N
     ]
 
 
+async def test_an_activity_on_its_way_is_called_unsettled_and_not_broken(wiring: Wiring) -> None:
+    journal = await two_purchases(wiring)
+    await record(journal, [recorded("M1", 3, day=4)])
+    assert await audit.findings(wiring, journal) == [
+        "M1: not settled, 2 of 3 activities are absorbed; verify again once they are"
+    ]
+
+
 async def test_a_card_that_contradicts_the_record_is_found(wiring: Wiring) -> None:
     await two_purchases(wiring)
     await tampered(wiring, stage="loyalty")
