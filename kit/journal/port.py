@@ -88,6 +88,13 @@ class Journal(Protocol):
     async def head(self, stream: str) -> int:
         """Return the seq of the stream's last fact, 0 when it has none."""
 
+    async def last_before(self, stream: str, posted_at: int) -> Fact | None:
+        """Return the stream's last fact with ``fact.posted_at`` <= ``posted_at``.
+
+        ``posted_at`` must never decrease within the stream. A long stream costs a few probes more
+        than a short one.
+        """
+
     def scan(self, batch: int = 1000) -> AsyncIterator[list[Fact]]:
         """Iterate over the whole journal, stream by stream, each in seq order (verify, rebuild)."""
 

@@ -8,6 +8,7 @@ with a lower number may commit after a higher one was seen; there each fact carr
 
 import asyncio
 import sqlite3
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,8 @@ _FORWARDS = f"{_SELECT} f.stream = ? AND f.seq > ? ORDER BY f.seq LIMIT ?"
 _BACKWARDS = f"{_SELECT} f.stream = ? AND f.seq > ? AND f.seq < ? ORDER BY f.seq DESC LIMIT ?"
 _BY_KEY = f"SELECT {_FACT}, f.hash FROM facts f WHERE f.stream = ? AND f.key = ?"
 _HEAD = "SELECT max(seq) FROM facts WHERE stream = ?"
+_POSTED = "SELECT posted FROM facts WHERE stream = ? AND seq = ?"
+_AT = f"{_SELECT} f.stream = ? AND f.seq = ?"
 _SCAN = f"{_SELECT} (f.stream, f.seq) > (?, ?) ORDER BY f.stream, f.seq LIMIT ?"
 _UNPUBLISHED = f"{_SELECT} f.pos > (SELECT published FROM relay) ORDER BY f.pos LIMIT ?"
 _POS = "SELECT pos FROM facts WHERE stream = ? AND seq = ?"
@@ -121,6 +124,11 @@ class SqliteJournal:
     async def head(self, stream: str) -> int:
         """Return the seq of the stream's last fact, 0 when it has none."""
         return self._file.read(lambda c: c.execute(_HEAD, (stream,)).fetchone()[0] or 0)
+
+    async def last_before(self, stream: str, posted_at: int) -> Fact | None:
+        """Return the last fact posted then or earlier: point reads on one connection."""
+        row = self._file.read(lambda c: _last_before(c, stream, posted_at))
+        return None if row is None else _to_facts([row])[0]
 
     async def scan(self, batch: int = 1000) -> AsyncIterator[list[Fact]]:
         """Iterate over the whole journal, stream by stream."""
@@ -211,6 +219,20 @@ def _tails(places: int) -> str:
     return f"""WITH wanted (stream, seq) AS (VALUES {", ".join(["(?, ?)"] * places)})
         SELECT {_FACT} FROM wanted w CROSS JOIN facts f
         ON f.stream = w.stream AND f.seq > w.seq ORDER BY f.stream, f.seq"""
+
+
+def _last_before(connection: sqlite3.Connection, stream: str, posted_at: int) -> Any:
+    """Halve the stream; the newest fact goes first, for most ask about the recent past."""
+
+    def posted(seq: int) -> int:
+        when: int = connection.execute(_POSTED, (stream, seq)).fetchone()[0]
+        return when
+
+    head = connection.execute(_HEAD, (stream,)).fetchone()[0] or 0
+    last = head
+    if head and posted(head) > posted_at:
+        last = bisect_right(range(1, head), posted_at, key=posted)
+    return connection.execute(_AT, (stream, last)).fetchone()
 
 
 def _to_facts(rows: Iterable[Sequence[Any]]) -> list[Fact]:
