@@ -40,7 +40,10 @@ class Fold(Protocol[S]):
 
 @dataclass(frozen=True, slots=True)
 class New:
-    """A fact that a decision makes; where it goes in the stream is not its business."""
+    """A fact that a decision makes; where it goes in the stream is not its business.
+
+    ``input_hash`` is for facts that several commands may make; the others bear their command's.
+    """
 
     key: str
     type: str
@@ -51,7 +54,11 @@ class New:
 
 @dataclass(frozen=True, slots=True)
 class Command(Generic[C]):
-    """What is asked of one owner's stream. ``key`` is the key of the first fact it makes."""
+    """What is asked of one owner's stream.
+
+    ``key`` is the key of a fact it makes, and that fact bears ``input_hash``: by both a retry is
+    told from a misuse of the key.
+    """
 
     owner: str
     key: str
@@ -294,10 +301,17 @@ class Streams(Generic[S, C]):
                 run.known[existing.key] = existing
 
     async def _refusal(self, command: Command[C], error: ServiceError | None) -> Result:
-        """A refused command may be the retry of one that was carried out: then that result."""
-        stream = self.stream(command.owner)
-        found = (await self.journal.find(stream, [command.key])).get(command.key)
-        return Result(error=error) if found is None else Result((found,), repeated=True)
+        """A refused command may be the retry of one that was carried out: then that result.
+
+        With another input it is a misuse of the key, whatever deciding says of that input.
+        """
+        stream, key = self.stream(command.owner), command.key
+        found = (await self.journal.find(stream, [key])).get(key)
+        if found is None:
+            return Result(error=error)
+        if (await self.journal.input_hashes(stream, [key]))[key] != command.input_hash:
+            return Result(error=key_conflict(found))
+        return Result((found,), repeated=True)
 
     async def _snapshots(self, owners: list[str]) -> dict[str, Head[S]]:
         documents = await self.views.load(self.collection, owners)

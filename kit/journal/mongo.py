@@ -189,6 +189,15 @@ class MongoJournal:
             found.update((row["key"], _to_fact(row)) for row in rows)
         return found
 
+    async def input_hashes(self, stream: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """Return the hashes that are kept beside the facts."""
+        hashes: dict[str, bytes] = {}
+        for part in _parts(keys, IDS):
+            where = {"stream": stream, "key": {"$in": list(part)}}
+            rows = await self._facts.find(where, fields=["key", "hash"])
+            hashes.update((row["key"], bytes(row["hash"])) for row in rows)
+        return hashes
+
     async def head(self, stream: str) -> int:
         """Return the seq of the stream's last fact, 0 when it has none."""
         facts = await self.read(stream, limit=1, backwards_from=_LAST_SEQ)

@@ -85,6 +85,9 @@ class Journal(Protocol):
     async def find(self, stream: str, keys: Sequence[str]) -> dict[str, Fact]:
         """Return the facts of a stream that bear these keys, by key."""
 
+    async def input_hashes(self, stream: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """Return, by key, the hash of the input that led to each of these facts of a stream."""
+
     async def head(self, stream: str) -> int:
         """Return the seq of the stream's last fact, 0 when it has none."""
 

@@ -9,7 +9,7 @@ with a lower number may commit after a higher one was seen; there each fact carr
 import asyncio
 import sqlite3
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,12 +114,17 @@ class SqliteJournal:
 
     async def find(self, stream: str, keys: Sequence[str]) -> dict[str, Fact]:
         """Return the facts of a stream that bear these keys."""
-        found: dict[str, Fact] = {}
+        return {fact.key: fact for fact in _to_facts(self._by_key(_FACT, stream, keys))}
+
+    async def input_hashes(self, stream: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """Return the hashes that are kept beside the facts."""
+        return dict(self._by_key("f.key, f.hash", stream, keys))
+
+    def _by_key(self, columns: str, stream: str, keys: Sequence[str]) -> Iterator[Any]:
         for part in chunks(keys):
             places, values = padded(part)
-            sql = f"{_SELECT} f.stream = ? AND f.key IN ({', '.join('?' * places)})"
-            found.update((fact.key, fact) for fact in self._facts(sql, [stream, *values]))
-        return found
+            where = f"f.stream = ? AND f.key IN ({', '.join('?' * places)})"
+            yield from self._rows(f"SELECT {columns} FROM facts f WHERE {where}", [stream, *values])
 
     async def head(self, stream: str) -> int:
         """Return the seq of the stream's last fact, 0 when it has none."""
@@ -175,7 +180,10 @@ class SqliteJournal:
         await self._file.close()
 
     def _facts(self, sql: str, values: Sequence[Any]) -> list[Fact]:
-        return _to_facts(self._file.read(lambda c: c.execute(sql, values).fetchall()))
+        return _to_facts(self._rows(sql, values))
+
+    def _rows(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        return self._file.read(lambda c: c.execute(sql, values).fetchall())
 
 
 class _Waiter:

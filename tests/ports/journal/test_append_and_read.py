@@ -89,6 +89,17 @@ async def test_facts_are_found_by_key_in_their_stream_only(journal: Journal) -> 
     assert await journal.find("a:1", []) == {}
 
 
+async def test_the_hash_of_the_input_is_kept_beside_each_fact(journal: Journal) -> None:
+    hashes = {"plain": b"\x00\xff", "none": b"", "ключ-🔑": b"same"}
+    drafts = [draft("a:1", n, key, hash_) for n, (key, hash_) in enumerate(hashes.items(), 1)]
+    await journal.append([*drafts, draft("a:2", 1, "plain", b"other")])
+    await journal.append([draft("a:1", 1, "plain", b"a misuse of the key")])
+    assert await journal.input_hashes("a:1", [*hashes, "absent"]) == hashes
+    assert await journal.input_hashes("a:2", ["plain", "none"]) == {"plain": b"other"}
+    assert await journal.input_hashes("a:3", ["plain"]) == {}
+    assert await journal.input_hashes("a:1", []) == {}
+
+
 async def test_a_thousand_keys_are_found_at_once(journal: Journal) -> None:
     await journal.append([draft("a:1", n, f"k{n}") for n in range(1, 1101)])
     found = await journal.find("a:1", [f"k{n}" for n in range(1, 1101)])

@@ -1,0 +1,107 @@
+"""Deciding on streams: retries, and what looks like one."""
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from contracts.envelope import Fact
+from kit.errors import ServiceError
+from kit.store import open_store
+from kit.streams import Command, New, Result, Streams
+from kit.views.port import Collection
+
+PURSES = Collection("purses")
+NOW = 1_700_000_000_000_000
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """Coins that went in, or out."""
+
+    coins: int
+
+
+class PurseFold:
+    """How many coins are in the purse."""
+
+    state_type = int
+    bodies: Mapping[str, type] = {"Moved": Moved}
+
+    def initial(self, owner: str) -> int:
+        return 0
+
+    def apply(self, state: int, fact: Fact, body: Any) -> int:
+        return state + int(body.coins)
+
+
+Purses = Streams[int, tuple[str, int]]
+
+
+@pytest.fixture
+async def purses(tmp_path: Path) -> AsyncIterator[Purses]:
+    """Purses, with 100 coins in that of M1."""
+    store = open_store(f"sqlite:{tmp_path}", "tests", "motor")
+    journal = store.journal("tests.coins")
+    await journal.prepare()
+    await store.views.prepare([PURSES])
+    purses: Purses = Streams("purse", journal, store.views, PURSES, PurseFold(), lambda: NOW)
+    assert (await move(purses, "filled", 100)).error is None
+    yield purses
+    await store.close()
+
+
+def pay(purse: int, command: tuple[str, int]) -> list[New]:
+    """Nobody pays with what they have not got."""
+    key, coins = command
+    if purse + coins < 0:
+        raise ServiceError("refused", "too_few_coins", "There are too few coins")
+    return [New(key, "Moved", NOW, Moved(coins))]
+
+
+async def move(purses: Purses, key: str, coins: int) -> Result:
+    """Carry out one command; what it asks for is its input."""
+    command = Command("M1", key, str(coins).encode(), (key, coins))
+    (result,) = await purses.execute([command], pay)
+    return result
+
+
+async def coins(purses: Purses) -> list[int]:
+    """Every movement of M1's purse."""
+    return [purses.body(fact).coins for fact in await purses.journal.read("purse:M1")]
+
+
+def code(result: Result) -> str | None:
+    """The code of a refusal."""
+    return result.error.code if result.error else None
+
+
+async def test_a_retry_that_deciding_again_would_refuse_gets_the_first_result(
+    purses: Purses,
+) -> None:
+    first = await move(purses, "paid", -80)
+    again = await move(purses, "paid", -80)
+    assert (first.repeated, again.repeated) == (False, True)
+    assert [fact.id for fact in again.facts] == [fact.id for fact in first.facts]
+    assert await coins(purses) == [100, -80]
+
+
+@pytest.mark.parametrize("other", [-90, -10], ids=["refused", "possible"])
+async def test_a_key_that_comes_again_with_other_input_is_a_conflict_whatever_was_decided(
+    purses: Purses, other: int
+) -> None:
+    await move(purses, "paid", -80)
+    result = await move(purses, "paid", other)
+    assert result.error is not None
+    assert (result.error.kind, code(result)) == ("conflict", "idempotency_key_reused")
+    assert result.error.facts["first_used_at"] == NOW
+    assert result.facts == ()
+    assert await coins(purses) == [100, -80]
+
+
+async def test_a_refusal_of_a_new_key_stays_one_and_leaves_the_key_free(purses: Purses) -> None:
+    assert code(await move(purses, "paid", -101)) == "too_few_coins"
+    assert await coins(purses) == [100]
+    assert code(await move(purses, "paid", -100)) is None
+    assert await coins(purses) == [100, -100]
