@@ -41,9 +41,9 @@ def asyncapi() -> dict[str, Any]:
         "info": {
             "title": "Mooring facts",
             "version": "1.0.0",
-            "description": "What happened, on Kafka. Every topic is keyed by member id; "
-            "a member's facts keep their order. Delivery is at least once: (stream, seq) tells "
-            "a repeat.",
+            "description": "What happened, on Kafka. Topics are keyed by member id, or as their "
+            "messages say; facts of one key keep their order. Delivery is at least once: "
+            "(stream, seq) tells a repeat.",
         },
         "defaultContentType": "application/json",
         "channels": {topic.name: _channel(topic) for topic in ALL_TOPICS},
@@ -80,11 +80,12 @@ def _channel(topic: Topic) -> dict[str, Any]:
 
 def _message(name: str) -> dict[str, Any]:
     summary = (FACT_TYPES[name].__doc__ or "").strip().partition("\n")[0]
+    (topic,) = (topic for topic in ALL_TOPICS if FACT_TYPES[name] in topic.carries)
     return {
         "name": name,
         "summary": summary,
         "contentType": "application/json",
-        "bindings": {"kafka": {"key": {"type": "string", "description": "member id"}}},
+        "bindings": {"kafka": {"key": {"type": "string", "description": topic.key}}},
         "payload": {
             "allOf": [
                 {"$ref": "./Fact.v1.json"},

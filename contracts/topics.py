@@ -1,12 +1,12 @@
 """The topics: who owns them, what they carry, how they are keyed and kept.
 
 Every topic is keyed by member id and has the same number of partitions, so that one member's facts
-keep their order on each.
+keep their order on each; a topic that is keyed otherwise says by what.
 """
 
 from dataclasses import dataclass
 
-from contracts import events, members, points
+from contracts import events, members, points, vouchers
 
 PARTITIONS = 24
 DEAD_LETTER_SUFFIX = ".dead"
@@ -22,6 +22,7 @@ class Topic:
     stream_kinds: tuple[str, ...]
     compacted: bool = False
     partitions: int = PARTITIONS
+    key: str = "member id"
 
     @property
     def dead(self) -> str:
@@ -47,6 +48,21 @@ ENTRIES = Topic(
     carries=(points.PointsPosted,),
     stream_kinds=("account",),
 )
+VOUCHERS = Topic(
+    name="points.vouchers.v1",
+    owner="points",
+    carries=(
+        vouchers.VoucherSeriesDefined,
+        vouchers.VoucherCodeImported,
+        vouchers.VoucherIssued,
+        vouchers.VoucherRedeemed,
+        vouchers.VoucherRedemptionUndone,
+        vouchers.VoucherCancelled,
+        vouchers.VoucherExpired,
+    ),
+    stream_kinds=("voucher_series", "voucher"),
+    key="voucher id, or series id",
+)
 MEMBER_FACTS = Topic(
     name="members.facts.v1",
     owner="members",
@@ -65,5 +81,5 @@ CARDS = Topic(
     stream_kinds=("card",),
     compacted=True,
 )
-ALL_TOPICS = (ACTIVITIES, REWARDS, ENTRIES, MEMBER_FACTS, CARDS)
+ALL_TOPICS = (ACTIVITIES, REWARDS, ENTRIES, VOUCHERS, MEMBER_FACTS, CARDS)
 FACT_TYPES: dict[str, type] = {t.__name__: t for topic in ALL_TOPICS for t in topic.carries}
