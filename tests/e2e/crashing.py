@@ -1,17 +1,16 @@
 """A worker that kills itself, as ``kill -9`` would, at a moment of one's choice.
 
 ``python -m tests.e2e.crashing PLACE WORKER MOMENT COUNT``: the real worker on the real adapters;
-only its bus is wrapped. It dies at the COUNTth time that it is about to ``commit`` (what it has
-consumed has taken effect, and the offsets say it has not), or has just relayed facts and is about
-to mark them as ``published``.
+only some of them are wrapped. It dies at the COUNTth time that it is about to ``commit`` (what it
+has consumed has taken effect, and the offsets say it has not), or has just relayed facts and is
+about to mark them as ``published``, or has just ``appended`` or ``saved`` (see ``dying``).
 """
 
 import asyncio
-import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import cast
 
 import uvloop
@@ -19,25 +18,14 @@ import uvloop
 from kit.bus.consume import Consumer
 from kit.bus.port import Bus, Message, Received, Subscription, TopicSpec
 from kit.relay import Relay
+from kit.settings import ServiceWorkerSettings
 from kit.worker import Task, Worker
 from mooring.environment import Place
-from mooring.processes import build, run_all
+from mooring.processes import Values, build, run_all
+from tests.e2e.dying import APPENDED, SAVED, Fuse, handler
 
 COMMIT, PUBLISHED = "commit", "published"
 BATCH = 40  # small, so that there are enough moments to die at
-
-
-@dataclass
-class Fuse:
-    """Counts the moments that are left."""
-
-    left: int
-
-    def burn(self) -> None:
-        """One moment less; at the last one nothing is said and nothing is tidied."""
-        self.left -= 1
-        if self.left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass
@@ -101,12 +89,26 @@ def armed(task: Task, fuse: Fuse, moment: str) -> Task:
     return task
 
 
+def armed_inside(task: Task, fuse: Fuse, moment: str, name: str, values: Values) -> Task:
+    """The same consumer with a handler whose journal or views it does not survive."""
+    if not isinstance(task, Consumer):
+        return task
+    service = import_module(f"services.{name.removesuffix('-worker')}.settings")
+    settings: ServiceWorkerSettings = service.WorkerSettings.read(values)
+    dying = handler(name, settings, task.bus, moment, fuse)
+    return cast(Task, replace(task, handler=dying, settings=replace(task.settings, batch=BATCH)))
+
+
 def main(place: str, name: str, moment: str, count: str) -> None:
     """Run the worker until it dies."""
-    worker = build(name, Place.decode(place).values_of(name))
+    values = Place.decode(place).values_of(name)
+    worker = build(name, values)
     assert isinstance(worker, Worker)
     fuse = Fuse(int(count))
-    worker.tasks = [armed(task, fuse, moment) for task in worker.tasks]
+    if moment in (APPENDED, SAVED):
+        worker.tasks = [armed_inside(task, fuse, moment, name, values) for task in worker.tasks]
+    else:
+        worker.tasks = [armed(task, fuse, moment) for task in worker.tasks]
     uvloop.run(run_all([worker], asyncio.Event()))
 
 

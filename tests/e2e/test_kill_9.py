@@ -11,7 +11,10 @@ from mooring.replay.client import Tally
 from mooring.settle import GROUPS
 from mooring.verify import Report
 from tests.e2e.crashing import COMMIT, PUBLISHED
+from tests.e2e.dying import APPENDED, SAVED
+from tests.e2e.halves import halves, unmarked
 from tests.e2e.platforms import EVENTS_API, Real, real
+from tests.journeys.adapters import EMBEDDED
 from tests.journeys.replaying import SENT, YEAR, Recorded
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -22,9 +25,14 @@ async def die_and_succeed(platform: Real, name: str, moment: str, count: int) ->
     """Run a worker that dies at its moment, and put a whole one in its place."""
     platform.start_armed(name, moment, count)
     await platform.died(name)
-    if moment == COMMIT:
+    if moment == PUBLISHED:
+        assert await unmarked(platform.services, name) > 0
+    else:
         group = name.removesuffix("-worker")
         assert await platform.bus.lag(GROUPS[group], group) > 0
+    if moment in (APPENDED, SAVED):
+        half = halves(platform.services)[name]
+        assert await half(moment), f"{name} did not leave a half after {moment}"
     platform.start(name)
 
 
@@ -43,6 +51,25 @@ async def test_workers_killed_between_effect_and_commit_pay_nothing_twice(
             if moment == COMMIT:
                 await platform.stop(*WORKERS)
         assert await platform.verified() == expected
+
+
+@pytest.mark.parametrize("place", [EMBEDDED], indirect=True)
+async def test_workers_killed_between_journal_and_view_lose_nothing_and_pay_nothing_twice(
+    place: Place, expected: Report
+) -> None:
+    """On the embedded adapters: a broker would wait 15 s for each of six dead consumers."""
+    async with real(place) as platform:
+        for moment, recorded in ((APPENDED, YEAR[:HALF]), (SAVED, YEAR[HALF:])):
+            await asyncio.gather(
+                platform.send(recorded),
+                *(
+                    die_and_succeed(platform, name, moment, 1 if name == "points-worker" else 3)
+                    for name in WORKERS
+                ),
+            )
+            report = await platform.verified()
+            await platform.stop(*WORKERS)
+        assert report == expected
 
 
 async def keep_sending(platform: Real, recorded: Recorded, enough: asyncio.Event) -> Tally:
