@@ -6,7 +6,7 @@ keep their order on each; a topic that is keyed otherwise says by what.
 
 from dataclasses import dataclass
 
-from contracts import events, members, points, vouchers
+from contracts import catalogue, events, members, points, vouchers
 
 PARTITIONS = 24
 DEAD_LETTER_SUFFIX = ".dead"
@@ -63,6 +63,21 @@ VOUCHERS = Topic(
     stream_kinds=("voucher_series", "voucher"),
     key="voucher id, or series id",
 )
+CATALOGUE = Topic(
+    name="points.catalogue.v1",
+    owner="points",
+    carries=(
+        catalogue.RewardDefined,
+        catalogue.RewardRetired,
+        catalogue.StockAdded,
+        catalogue.StockSought,
+        catalogue.StockTaken,
+        catalogue.StockSettled,
+        catalogue.StockGivenBack,
+    ),
+    stream_kinds=("reward", "stock"),
+    key="reward id, or slice of its stock",
+)
 MEMBER_FACTS = Topic(
     name="members.facts.v1",
     owner="members",
@@ -81,5 +96,5 @@ CARDS = Topic(
     stream_kinds=("card",),
     compacted=True,
 )
-ALL_TOPICS = (ACTIVITIES, REWARDS, ENTRIES, VOUCHERS, MEMBER_FACTS, CARDS)
+ALL_TOPICS = (ACTIVITIES, REWARDS, ENTRIES, VOUCHERS, MEMBER_FACTS, CARDS, CATALOGUE)
 FACT_TYPES: dict[str, type] = {t.__name__: t for topic in ALL_TOPICS for t in topic.carries}

@@ -9,6 +9,18 @@ from kit.rules import Vocabulary
 
 STAGES = ("need", "awareness", "acceptance", "satisfaction", "loyalty")
 
+_MEMBER = {
+    "member.tier": "string",
+    "member.stage": "string",
+    "member.value_class": "string",
+    "member.tenure_days": "int",
+    "member.region": "string",
+    "member.channel": "string",
+}
+
+# Who may have a reward, and what a vesting bonus asks: the card of the member as of now.
+MEMBER = Vocabulary(_MEMBER)
+
 # Campaign conditions: the activity, and the card of the member as of that activity.
 ACTIVITY = Vocabulary(
     {
@@ -21,12 +33,7 @@ ACTIVITY = Vocabulary(
         "activity.source": "string",
         "activity.partner": "string",
         "activity.rating": "int",
-        "member.tier": "string",
-        "member.stage": "string",
-        "member.value_class": "string",
-        "member.tenure_days": "int",
-        "member.region": "string",
-        "member.channel": "string",
+        **_MEMBER,
     }
 )
 
