@@ -6,7 +6,7 @@ keep their order on each; a topic that is keyed otherwise says by what.
 
 from dataclasses import dataclass
 
-from contracts import catalogue, events, members, points, vouchers
+from contracts import catalogue, events, members, points, seals, vouchers
 
 PARTITIONS = 24
 DEAD_LETTER_SUFFIX = ".dead"
@@ -63,6 +63,13 @@ VOUCHERS = Topic(
     stream_kinds=("voucher_series", "voucher"),
     key="voucher id, or series id",
 )
+SEALS = Topic(
+    name="points.seals.v1",
+    owner="points",
+    carries=(seals.LedgerSealed,),
+    stream_kinds=("seal",),
+    key="partition of the entries topic",
+)
 CATALOGUE = Topic(
     name="points.catalogue.v1",
     owner="points",
@@ -96,5 +103,5 @@ CARDS = Topic(
     stream_kinds=("card",),
     compacted=True,
 )
-ALL_TOPICS = (ACTIVITIES, REWARDS, ENTRIES, VOUCHERS, MEMBER_FACTS, CARDS, CATALOGUE)
+ALL_TOPICS = (ACTIVITIES, REWARDS, ENTRIES, VOUCHERS, SEALS, MEMBER_FACTS, CARDS, CATALOGUE)
 FACT_TYPES: dict[str, type] = {t.__name__: t for topic in ALL_TOPICS for t in topic.carries}
