@@ -16,6 +16,7 @@ from kit.auth import ROLES, LocalIssuer
 from kit.auth.wiring import local_issuer
 from kit.errors import ServiceError
 from kit.settings import AuthSettings, SettingsError, reading
+from mooring import audit
 from mooring.environment import DEFAULT_DATA, GATEWAY_PORT, Place
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(audit.app)
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
