@@ -206,6 +206,7 @@ class Streams(Generic[S, C]):
             rest = await self._settle(run, steps[owner], outcomes, results, moved[owner].seq)
             if rest:
                 again[owner] = _Run(rest, run.known)
+            if rest or any(_first_missed(step, outcomes) for step in steps[owner]):
                 self._cache.pop(owner, None)
             elif moved[owner] is not heads[owner]:
                 landed[owner] = moved[owner]
@@ -347,7 +348,9 @@ class Streams(Generic[S, C]):
 
     async def _save(self, heads: Mapping[str, Head[S]]) -> None:
         """Write snapshots that are due. Losing is harmless: somebody wrote a newer one."""
-        due = {o: h for o, h in heads.items() if h.seq - h.snapshot_seq >= self._every}
+        await self._write({o: h for o, h in heads.items() if h.seq - h.snapshot_seq >= self._every})
+
+    async def _write(self, due: Mapping[str, Head[S]]) -> None:
         if not due:
             return
         documents = [self._document(owner, head) for owner, head in due.items()]
@@ -361,6 +364,18 @@ class Streams(Generic[S, C]):
                 if owner not in lost
             }
         )
+
+    async def keep(self, owners: Iterable[str]) -> dict[str, Head[S]]:
+        """Write the snapshots that are behind (after a crash, a lost race); return fresh heads."""
+        wanted = list(owners)
+        heads = await self.heads(wanted, fresh=True)
+        for _ in range(ATTEMPTS):
+            behind = {o: h for o, h in heads.items() if h.seq > h.snapshot_seq}
+            if not behind:
+                break
+            await self._write(behind)
+            heads |= await self.heads(behind, fresh=True)
+        return heads
 
     def _document(self, owner: str, head: Head[S]) -> Document:
         body = self._encoder.encode(

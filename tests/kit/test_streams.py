@@ -105,3 +105,38 @@ async def test_a_refusal_of_a_new_key_stays_one_and_leaves_the_key_free(purses: 
     assert await coins(purses) == [100]
     assert code(await move(purses, "paid", -100)) is None
     assert await coins(purses) == [100, -100]
+
+
+async def test_a_snapshot_that_a_crash_left_behind_is_kept_when_asked(purses: Purses) -> None:
+    assert await purses.snapshot("M1") is None
+    heads = await purses.keep(["M1", "M2"])
+    assert {owner: (head.seq, head.state) for owner, head in heads.items()} == {
+        "M1": (1, 100),
+        "M2": (0, 0),
+    }
+    kept = await purses.snapshot("M1")
+    assert kept is not None
+    assert (kept.seq, kept.state) == (1, 100)
+    assert await purses.snapshot("M2") is None
+
+
+async def test_keeping_mends_a_snapshot_that_somebody_elses_older_one_won_over(
+    purses: Purses,
+) -> None:
+    other: Purses = Streams("purse", purses.journal, purses.views, PURSES, PurseFold(), lambda: NOW)
+    await purses.keep(["M1"])
+    await other.keep(["M1"])
+    await move(purses, "more", 5)
+    await purses.keep(["M1"])
+    await move(other, "less", -5)
+    assert (await other.keep(["M1"]))["M1"].state == 100
+    kept = await purses.snapshot("M1")
+    assert kept is not None
+    assert (kept.seq, kept.state) == (3, 100)
+
+
+async def test_what_a_misused_key_would_have_done_is_not_remembered(purses: Purses) -> None:
+    await move(purses, "paid", -80)
+    assert code(await move(purses, "paid", -10)) == "idempotency_key_reused"
+    heads = await purses.heads(["M1"], fresh=True)
+    assert (heads["M1"].seq, heads["M1"].state) == (2, 20)
