@@ -119,8 +119,7 @@ class Coverage:
         there = self._hashes.get(stream, b"")[start : start + HASH_BYTES]
         return bytes(there) if any(there) else None
 
-    def streams(self) -> Iterable[str]:
-        """Return every stream that has a sealed entry."""
+    def streams(self) -> Iterable[str]:  # those that have a sealed entry
         return (stream for stream, hashes in self._hashes.items() if hashes)
 
 
@@ -161,9 +160,8 @@ class Verifier:
         self._part = self._seal
         try:
             header = parse(line)
-        except Malformed as error:
-            self._find("header", 0, f"{error}")
-            return
+        except Malformed:
+            header = {}
         if header.get("format") != FORMAT or header.get("version") != VERSION:
             self._find("header", 0, f"does not say {FORMAT} version {VERSION}")
 
@@ -227,6 +225,9 @@ class Verifier:
 
     def _chain(self, stream: str, fact: dict[str, Any], hash_: str) -> None:
         """Check that a seal follows the one before it, and take in what it says."""
+        if not _SEAL_STREAM.fullmatch(stream):
+            self._find("seals", 0, f"there is no stream {stream!a} of seals")
+            return
         known = self._hashes.setdefault(stream, [])
         try:
             seal = read_seal(fact)
@@ -329,10 +330,9 @@ class Verifier:
 
     def _end_of_entries(self) -> None:
         self._end_of_stream()
-        for stream in self._coverage.streams():
-            if stream not in self._next:
-                last = self._coverage.sealed(stream)
-                self._find(stream, 1, f"is missing: its stream is sealed up to seq {last}")
+        for stream in sorted(set(self._coverage.streams()) - self._next.keys()):
+            last = self._coverage.sealed(stream)
+            self._find(stream, 1, f"is missing: its stream is sealed up to seq {last}")
         self.report.streams = len(self._next)
 
     def _find(self, stream: str, seq: int, what: str) -> None:
@@ -340,8 +340,7 @@ class Verifier:
             self.report.findings.append(Finding(stream, seq, what, self._line))
 
     def _find_after_last(self, error: Malformed) -> None:
-        """A line that cannot be read: only the one before says which fact it may have been."""
-        stream, seq = self._last
+        stream, seq = self._last  # only this says which fact it may have been
         self._find(stream or "seals", seq + 1 if seq else 0, f"cannot be read: {error}")
 
 
@@ -388,16 +387,16 @@ def _hash(value: object, pattern: "re.Pattern[str]") -> str:
 
 def read_seal(fact: dict[str, Any]) -> Seal:
     """Read a seal's envelope and body; raises Malformed."""
-    stream, seq = place_of(fact)
     body = fact.get("body")
-    if not _SEAL_STREAM.fullmatch(stream) or fact.get("type") != "LedgerSealed":
-        raise Malformed("it is not of a stream of seals")
+    if fact.get("type") != "LedgerSealed":
+        raise Malformed("it is of another type")
     if not isinstance(body, dict) or not isinstance(body.get("runs"), list):
         raise Malformed("it has no runs")
     runs = [_run(run) for run in body["runs"]]
     if body.get("count") != sum(len(hashes) for _, _, hashes in runs) // HASH_BYTES:
         raise Malformed(f"its count is {body.get('count')!r}")
-    return Seal(seq, _hash(body.get("previous"), _SHA256), runs, _witness(body.get("witness")))
+    previous = _hash(body.get("previous"), _SHA256)
+    return Seal(_seq(fact.get("seq")), previous, runs, _witness(body.get("witness")))
 
 
 def _run(value: object) -> tuple[str, int, bytes]:
