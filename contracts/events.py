@@ -140,6 +140,18 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
     lines: tuple[tuple[int, int, int], ...] = ()
 
 
+class Done(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the activity was, for those who keep count; only where the programme watches for it.
+
+    ``activity`` is its type, or the subject of a custom one; ``amount`` a purchase's, in minor
+    units; ``about`` the activity id of the purchase it concerns.
+    """
+
+    activity: str
+    amount: int = 0
+    about: str | None = None
+
+
 class RewardGranted(msgspec.Struct, frozen=True, omit_defaults=True):
     """The decision on an activity that earned something."""
 
@@ -149,6 +161,7 @@ class RewardGranted(msgspec.Struct, frozen=True, omit_defaults=True):
     as_of: AsOf
     considered: tuple[Considered, ...]
     grants: tuple[Grant, ...]
+    done: Done | None = None
 
 
 class RewardWithheld(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -160,6 +173,7 @@ class RewardWithheld(msgspec.Struct, frozen=True, omit_defaults=True):
     as_of: AsOf
     considered: tuple[Considered, ...] = ()
     reason: str | None = None
+    done: Done | None = None
 
 
 class RewardReturned(msgspec.Struct, frozen=True):

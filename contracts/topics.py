@@ -45,7 +45,7 @@ REWARDS = Topic(
 ENTRIES = Topic(
     name="points.entries.v1",
     owner="points",
-    carries=(points.PointsPosted,),
+    carries=(points.PointsPosted, points.AccountMarked),
     stream_kinds=("account",),
 )
 VOUCHERS = Topic(

@@ -273,7 +273,11 @@ class ServiceApiSettings:
 
 @dataclass(frozen=True, slots=True)
 class ServiceWorkerSettings:
-    """A service's worker process: store, bus and programme; it verifies no tokens."""
+    """A service's worker process: store, bus and programme; it verifies no tokens.
+
+    ``duties_every_seconds``: how often it looks for what time alone brings; 0 leaves that to an
+    operator's command, for a platform that replays another year.
+    """
 
     default_port: ClassVar[int] = 0
 
@@ -282,6 +286,7 @@ class ServiceWorkerSettings:
     bus: BusSettings
     telemetry: TelemetrySettings
     programme: Path
+    duties_every_seconds: int = 60
 
     @classmethod
     def read(cls, values: Mapping[str, str] | None = None) -> Self:
@@ -293,4 +298,5 @@ class ServiceWorkerSettings:
                 BusSettings.read(environment),
                 TelemetrySettings.read(environment),
                 read_programme_path(environment),
+                environment.integer("DUTIES_SECONDS", 60, least=0, most=86_400),
             )

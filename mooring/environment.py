@@ -131,7 +131,7 @@ class Place:
 
 def _passed_on(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Settings that the person who starts it may give, such as the log level."""
-    names = ("LOG_LEVEL", "OTLP_ENDPOINT", "MONGO_DRIVER")
+    names = ("LOG_LEVEL", "OTLP_ENDPOINT", "MONGO_DRIVER", "DUTIES_SECONDS")
     return {
         name: environment[name]
         for name in (f"MOORING_{short}" for short in names)

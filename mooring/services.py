@@ -24,7 +24,9 @@ class Services:
 async def opened(store: StoreSettings, programme: Path) -> AsyncIterator[Services]:
     """Open all three stores, and close them again."""
     services = Services(
-        members.wire(store, programme=programme), points.wire(store), events.wire(store)
+        members.wire(store, programme=programme),
+        points.wire(store, programme=programme),
+        events.wire(store),
     )
     try:
         yield services

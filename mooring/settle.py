@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from contracts.topics import ACTIVITIES, CARDS, MEMBER_FACTS, REWARDS
+from contracts.topics import ACTIVITIES, CARDS, ENTRIES, MEMBER_FACTS, REWARDS
 from kit.bus.port import Bus
 from kit.errors import ServiceError
 from mooring.services import Services
@@ -12,7 +12,8 @@ from mooring.services import Services
 GROUPS = {
     "members": (ACTIVITIES.name, MEMBER_FACTS.name),
     "events": (ACTIVITIES.name, CARDS.name),
-    "points": (REWARDS.name,),
+    "points": (REWARDS.name, MEMBER_FACTS.name),
+    "points-follow": (ENTRIES.name,),
 }
 QUIET_ROUNDS = 2
 

@@ -5,6 +5,7 @@ of a list are raised together, each at its own place, so that one run shows them
 """
 
 import re
+from calendar import monthrange
 from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -128,6 +129,34 @@ def stages(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if codes != STAGES:
         problems.append(((), f"must be the five steps in order: {', '.join(STAGES)}"))
     return _without(problems, values)
+
+
+def days_of_the_year(texts: tuple[str, ...]) -> tuple[str, ...]:
+    for text in texts:
+        if not re.fullmatch(r"[0-9]{2}-[0-9]{2}", text):
+            raise ValueError(f"must be days of the year such as 12-31, not {shown(text)}")
+        month, day = map(int, text.split("-"))
+        if not (1 <= month <= 12 and 1 <= day <= monthrange(2000, month)[1]):
+            raise ValueError(f"there is no such day: {text}")
+    return texts
+
+
+def expiry_says_when(expiry: Any) -> None:
+    lasting = bool(expiry.months or expiry.days)
+    if expiry.kind == "rolling" and not lasting:
+        raise ValueError("rolling needs months or days: how long points are good")
+    if expiry.kind == "dates" and not expiry.dates:
+        raise ValueError("dates needs dates, such as [06-30, 12-31]")
+    if expiry.kind == "sliding" and (not lasting or not expiry.activities):
+        raise ValueError("sliding needs activities, and months or days after the last of them")
+
+
+def unknown(what: str, name: str, known: Sequence[str]) -> str:
+    return f"unknown {what} '{name}'." + did_you_mean(name, list(known))
+
+
+def section(problems: Problems) -> None:
+    _without(problems, None)
 
 
 def known_wallets(programme: Any) -> None:

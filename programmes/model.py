@@ -30,6 +30,7 @@ from contracts.events import ActivityType
 from kit.rules import Condition, compile_condition
 from kit.yaml_source import SourceError, read_model
 from programmes import checks
+from programmes.ledger import Ledger, places
 from programmes.vocabularies import ACTIVITY, EVIDENCE
 
 StageCode = Literal["need", "awareness", "acceptance", "satisfaction", "loyalty"]
@@ -165,6 +166,7 @@ class Programme(Model):
     stages: Annotated[tuple[Stage, ...], AfterValidator(checks.stages)]
     evidence: Evidence
     member_file: MemberFile
+    points: Ledger = Ledger()
     decide_within_seconds: Annotated[
         float, BeforeValidator(checks.number_of_seconds), Field(gt=0, le=60)
     ]
@@ -172,6 +174,13 @@ class Programme(Model):
     @model_validator(mode="after")
     def _awards_go_to_known_wallets(self) -> "Programme":
         checks.known_wallets(self)
+        return self
+
+    @model_validator(mode="after")
+    def _points_live_by_known_names(self) -> "Programme":
+        codes = [wallet.code for wallet in self.wallets]
+        campaigns, tiers = [c.id for c in self.earning], [t.code for t in self.tiers]
+        checks.section(places(self.points, codes, campaigns, tiers))
         return self
 
     @cached_property

@@ -49,3 +49,12 @@ EVIDENCE = Vocabulary(
         "advocacy": "bool",
     }
 )
+
+# Vesting rules: what a member did in the time before an instalment.
+PERIOD = Vocabulary(
+    {
+        "period.purchases": "int",  # those given back whole are taken off again
+        "period.spend": "double",  # currency units, less what was given back
+        "period.activities": "int",  # of any kind
+    }
+)

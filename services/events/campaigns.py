@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
 
-from contracts.events import ActivityRecorded, AsOf
+from contracts.events import ActivityRecorded, AsOf, Done
 from contracts.members import MemberCard
 from kit.clock import DAY, SECOND
 from kit.rules import Condition, Facts
@@ -13,6 +13,7 @@ from programmes.model import Campaign as ProgrammeCampaign
 from programmes.model import Programme
 from programmes.vocabularies import ACTIVITY
 from services.events.domain.earning import Award, Campaign, Decision, Rate, decide
+from services.events.domain.identity import ACTIVITY_ID, activity_id
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Campaigns:
     by_type: dict[str, tuple[Campaign, ...]]
     unit: int
     decide_within: int
+    watched: bool = False
 
     def decide(
         self, activity: ActivityRecorded, at: int, card: MemberCard, as_of: AsOf
@@ -34,7 +36,8 @@ class Campaigns:
         """The decision on an activity that is not a return."""
         campaigns = self.by_type.get(activity.type, ())
         facts = self.facts(activity, at, card, as_of) if campaigns else None
-        return decide(activity, campaigns, facts, as_of, self.revision)
+        done = _done(activity) if self.watched else None
+        return decide(activity, campaigns, facts, as_of, self.revision, done)
 
     def facts(self, activity: ActivityRecorded, at: int, card: MemberCard, as_of: AsOf) -> Facts:
         """What rules see. Region is as the newest card has it: its past is not kept."""
@@ -69,7 +72,22 @@ def compiled(programme: Programme) -> Campaigns:
         for kind in campaign.on:
             by_type[kind] = (*by_type.get(kind, ()), made)
     within = round(programme.decide_within_seconds * SECOND)
-    return Campaigns(programme.revision, by_type, unit, within)
+    return Campaigns(programme.revision, by_type, unit, within, programme.points.watches)
+
+
+def _done(activity: ActivityRecorded) -> Done:
+    """What the points service counts: custom activities by subject, and what they are about.
+
+    A later activity names its purchase by activity id, or by the id its own system gave it.
+    """
+    about = activity.attributes.get("purchase")
+    named = activity.subject if activity.type == "custom" and activity.subject else activity.type
+    if about is None:
+        return Done(named, activity.amount)
+    known = ACTIVITY_ID.fullmatch(str(about))
+    return Done(
+        named, activity.amount, str(about) if known else activity_id(activity.source, str(about))
+    )
 
 
 def _campaign(campaign: ProgrammeCampaign, programme: Programme, unit: int) -> Campaign:

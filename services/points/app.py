@@ -19,7 +19,7 @@ DESCRIPTION = "Everything of value: a member's wallets, in double entry."
 
 def create_app(settings: ApiSettings, clock: Clock = system_clock) -> FastAPI:
     """The app; it opens its store when it starts and closes it when it ends."""
-    wiring = wire(settings.store, clock)
+    wiring = wire(settings.store, clock, settings.programme)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -1,105 +1,208 @@
-"""Use cases that write: post what the events service decided."""
+"""Use cases that write: carry out a command on an account, post what events decided."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
 from contracts.envelope import Fact
-from contracts.events import Grant, RewardGranted, RewardReturned
-from contracts.points import PointsPosted
+from contracts.events import Done, RewardGranted, RewardReturned, RewardWithheld
+from contracts.members import MemberFileChanged
+from contracts.points import AccountMarked, PointsPosted, Progress
+from kit.errors import ServiceError
 from kit.streams import Command as StreamCommand
-from kit.streams import New
-from services.points.domain.account import (
-    Account,
-    Earn,
-    TakeBack,
-    decide,
-    entry_key,
-)
-from services.points.views import Accounts, Command
+from kit.streams import New, Result
+from services.points.domain.account import Account
+from services.points.domain.deciding import ChangeContact, Command, decide
+from services.points.domain.earning import Earn, Earned, Note, TakeBack, credits, entry_key
+from services.points.domain.entries import Policy
+from services.points.domain.errors import AlreadyEnded, NotKnown
+from services.points.policy import Rules
+from services.points.views import Ledger
 
 _granted = msgspec.json.Decoder(RewardGranted)
+_withheld = msgspec.json.Decoder(RewardWithheld)
 _returned = msgspec.json.Decoder(RewardReturned)
-_posted = msgspec.json.Decoder(PointsPosted)
+_changed = msgspec.json.Decoder(MemberFileChanged)
+CONTACTS = frozenset(("email", "phone"))
+_bodies: dict[str, msgspec.json.Decoder[Any]] = {
+    "PointsPosted": msgspec.json.Decoder(PointsPosted),
+    "AccountMarked": msgspec.json.Decoder(AccountMarked),
+}
+_encoder = msgspec.json.Encoder()
 
-Earned = dict[tuple[str, int], tuple[Grant, ...]]
+Decision = RewardGranted | RewardWithheld | RewardReturned
+Found = dict[tuple[str, int], Earned]
 
 
-async def post_decisions(accounts: Accounts, facts: Sequence[Fact]) -> None:
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command did: the fact that bears its key, and whether it had been done before."""
+
+    fact: Fact
+    body: PointsPosted | AccountMarked
+    repeated: bool = False
+
+
+def body_of(fact: Fact) -> Any:
+    """Decode an entry or a mark read from the journal."""
+    return _bodies[fact.type].decode(fact.body)
+
+
+def digest(*parts: object) -> bytes:
+    """A hash of what was asked, by which a retry is told from a misuse of its key."""
+    return blake2b(_encoder.encode(parts), digest_size=16).digest()
+
+
+def deciding(policy: Policy) -> Callable[[Account, Command], list[New]]:
+    """The domain's decide, as streams want it."""
+
+    def run(account: Account, command: Command) -> list[New]:
+        steps = decide(account, command, policy)
+        return [New(step.key, type(step.fact).__name__, step.at, step.fact) for step in steps]
+
+    return run
+
+
+async def carry_out(
+    ledger: Ledger, policy: Policy, command: Command, key: str, asked: bytes, what: str = "request"
+) -> Outcome:
+    """Carry out one command whose fact bears ``key``; the same again returns the first outcome.
+
+    Raises what the domain raises; AlreadyEnded when the key's fact is there and another was asked
+    for (a hold that was released cannot be captured).
+    """
+    asking = StreamCommand(command.owner, key, asked, command)
+    (result,) = await ledger.execute([asking], deciding(policy))
+    for fact in result.facts:
+        if fact.key == key:
+            return Outcome(fact, body_of(fact), result.repeated)
+    raise await _refusal(ledger, command.owner, key, result, what)
+
+
+async def _refusal(ledger: Ledger, owner: str, key: str, result: Result, what: str) -> ServiceError:
+    """Why nothing was done: what ended it before says more than that it is not there."""
+    error = result.error or NotKnown(what, key)
+    if isinstance(error, NotKnown) or error.kind == "conflict":
+        found = (await ledger.journal.find(ledger.stream(owner), [key])).get(key)
+        if found is not None and what != "request":
+            body = body_of(found)
+            return AlreadyEnded(what, key.partition(":")[2], body.reason or body.kind)
+    return error
+
+
+async def post_decisions(ledger: Ledger, rules: Rules, facts: Sequence[Fact]) -> None:
     """Post a batch of decisions (stream ``decision:{member}``), in order for each member.
 
     Posting a decision again changes nothing: its seq is behind the account's, and its key taken.
     """
-    decisions = [(fact, body) for fact in facts if (body := _read(fact)) is not None]
-    earned = await _earned(accounts, decisions)
-    commands = [_command(fact, body, earned) for fact, body in decisions]
-    for result in await accounts.execute(commands, _facts):
+    decisions = [(fact, body) for fact in facts if (body := _read(fact, rules)) is not None]
+    earned = await _earned(ledger, rules, decisions)
+    commands = [_command(fact, body, earned, rules) for fact, body in decisions]
+    for result in await ledger.execute(commands, deciding(rules.policy)):
         if result.error is not None:
             raise result.error
 
 
-def _read(fact: Fact) -> RewardGranted | RewardReturned | None:
-    """Decode the decisions that concern an account; what was withheld does not."""
+def _read(fact: Fact, rules: Rules) -> Decision | None:
+    """Decode the decisions that concern an account; what was withheld only if it is watched."""
     if fact.type == "RewardGranted":
         return _granted.decode(fact.body)
     if fact.type == "RewardReturned":
         return _returned.decode(fact.body)
+    if fact.type == "RewardWithheld" and rules.watches:
+        return _withheld.decode(fact.body)
     return None
 
 
 async def _earned(
-    accounts: Accounts, decisions: Sequence[tuple[Fact, RewardGranted | RewardReturned]]
-) -> Earned:
+    ledger: Ledger, rules: Rules, decisions: Sequence[tuple[Fact, Decision]]
+) -> Found:
     """Return what each returned purchase earned, from this batch or from its entry."""
     wanted = {
         (body.member_id, body.returned.seq)
         for _, body in decisions
         if isinstance(body, RewardReturned)
     }
-    earned: Earned = {
-        (body.member_id, fact.seq): body.grants
+    if not wanted:
+        return {}
+    earned: Found = {
+        (body.member_id, fact.seq): Earned(
+            body.grants, tuple(each.terms.lot for each in _credits(fact, body, rules))
+        )
         for fact, body in decisions
         if isinstance(body, RewardGranted) and (body.member_id, fact.seq) in wanted
     }
     for member_id, seq in wanted - earned.keys():
-        earned[member_id, seq] = await _posted_grants(accounts, member_id, seq)
+        earned[member_id, seq] = await _posted(ledger, member_id, seq)
     return earned
 
 
-async def _posted_grants(accounts: Accounts, member_id: str, seq: int) -> tuple[Grant, ...]:
+async def _posted(ledger: Ledger, member_id: str, seq: int) -> Earned:
     key = entry_key(seq)
-    found = await accounts.journal.find(accounts.stream(member_id), [key])
-    return _posted.decode(found[key].body).grants if key in found else ()
+    found = await ledger.journal.find(ledger.stream(member_id), [key])
+    if key not in found:
+        return Earned()
+    entry: PointsPosted = body_of(found[key])
+    return Earned(entry.grants, entry.lots)
 
 
-def _command(
-    fact: Fact, body: RewardGranted | RewardReturned, earned: Earned
-) -> StreamCommand[Command]:
-    payload: Command
+def _credits(fact: Fact, body: RewardGranted, rules: Rules) -> tuple[Any, ...]:
+    return credits(
+        rules.policy.lots,
+        body.grants,
+        body.as_of.tier,
+        fact.occurred_at,
+        body.activity_id,
+        fact.seq,
+    )
+
+
+def _command(fact: Fact, body: Decision, earned: Found, rules: Rules) -> StreamCommand[Command]:
+    asked = blake2b(fact.body, digest_size=16).digest()
+    payload, key = _payload(fact, body, earned, rules)
+    return StreamCommand(body.member_id, key, asked, payload, fact.trace)
+
+
+def _payload(fact: Fact, body: Decision, earned: Found, rules: Rules) -> tuple[Command, str]:
+    whose = (body.member_id, body.activity_id, fact.seq, fact.occurred_at)
+    if isinstance(body, RewardReturned):
+        back = body.returned
+        progress = None
+        if rules.watches:
+            gone = -1 if back.full else 0
+            progress = Progress(back.occurred_at, "return", gone, -back.amount)
+        found = earned[body.member_id, back.seq]
+        return TakeBack(*whose, back, found, progress), entry_key(fact.seq)
+    progress = _progress(body.done, fact.occurred_at)
     if isinstance(body, RewardGranted):
-        payload = Earn(body.member_id, body.activity_id, fact.seq, fact.occurred_at, body.grants)
-    else:
-        payload = TakeBack(
-            body.member_id,
-            body.activity_id,
-            fact.seq,
-            fact.occurred_at,
-            body.returned,
-            earned[body.member_id, body.returned.seq],
-        )
-    digest = blake2b(fact.body, digest_size=16).digest()
-    return StreamCommand(body.member_id, entry_key(fact.seq), digest, payload, fact.trace)
+        granted = _credits(fact, body, rules)
+        return Earn(*whose, body.grants, granted, progress), entry_key(fact.seq)
+    about = body.done.about if body.done else None
+    moment = progress or Progress(fact.occurred_at, "")
+    return Note(*whose, moment, about), f"progress:{fact.seq}"
 
 
-def _facts(account: Account, command: Command) -> list[New]:
-    entry = decide(account, command)
-    if entry is None:
-        return []
-    return [New(entry_key(command.seq), "PointsPosted", command.occurred_at, entry)]
+def _progress(done: Done | None, at: int) -> Progress | None:
+    if done is None:
+        return None
+    return Progress(at, done.activity, 1 if done.activity == "purchase" else 0, done.amount)
 
 
-def body_of(fact: Fact) -> Any:
-    """Decode an entry read from the journal."""
-    return _posted.decode(fact.body)
+async def note_contacts(ledger: Ledger, rules: Rules, facts: Sequence[Fact]) -> None:
+    """Remember when contact details changed: points then stay where they are for a while."""
+    commands: list[StreamCommand[Command]] = []
+    for fact in facts:
+        if fact.type != "MemberFileChanged":
+            continue
+        changed = _changed.decode(fact.body)
+        if CONTACTS.isdisjoint((*changed.filled, *changed.cleared)):
+            continue
+        key = f"contact:{fact.seq}"
+        payload = ChangeContact(changed.member_id, fact.seq, fact.occurred_at)
+        commands.append(StreamCommand(changed.member_id, key, digest(key), payload, fact.trace))
+    for result in await ledger.execute(commands, deciding(rules.policy)):
+        if result.error is not None:
+            raise result.error

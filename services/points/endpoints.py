@@ -13,6 +13,7 @@ from kit.http.paging import Cursor, Limit, decode_cursor, encode_cursor
 from services.points import queries
 from services.points.schemas import (
     BalancesBody,
+    Dated,
     StatementBody,
     StatementEntry,
     WalletBalance,
@@ -26,7 +27,7 @@ MemberId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", exa
 READERS = Depends(owner_or("agent", "operator"))
 
 
-@router.get("", dependencies=[READERS])
+@router.get("", dependencies=[READERS], response_model_exclude_none=True)
 async def read_balances(
     request: Request,
     member_id: MemberId,
@@ -40,7 +41,7 @@ async def read_balances(
     """
     wiring: Wiring = request.app.state.wiring
     if as_of is None:
-        found = await queries.balances(wiring.accounts, member_id, wiring.clock())
+        found = await queries.balances(wiring.ledger, wiring.rules, member_id, wiring.clock())
     else:
         found = await queries.balances_as_of(
             wiring.entries, member_id, _micros(as_of), wiring.clock
@@ -49,10 +50,27 @@ async def read_balances(
         member_id=member_id,
         as_of=from_micros(found.as_of),
         entries=found.entries,
-        wallets=[
+        wallets=[_wallet(each) for each in found.buckets]
+        or [
             WalletBalance(wallet=wallet, balance=balance)
             for wallet, balance in sorted(found.wallets.items())
         ],
+    )
+
+
+def _wallet(found: queries.Bucket) -> WalletBalance:
+    return WalletBalance(
+        wallet=found.wallet,
+        balance=found.active,
+        pending=found.pending,
+        held=found.held,
+        negative=found.negative,
+        earned=found.credited,
+        spent=found.spent,
+        expired=found.expired,
+        returned=found.returned,
+        expiring=[Dated(at=from_micros(at), points=points) for at, points in found.expiring],
+        opening=[Dated(at=from_micros(at), points=points) for at, points in found.opening],
     )
 
 
@@ -63,12 +81,11 @@ async def read_statement(
     """The account's entries, newest first, each with the balances after it."""
     wiring: Wiring = request.app.state.wiring
     before = decode_cursor(cursor, int) if cursor else None
-    lines = await queries.statement(wiring.entries, member_id, limit, before)
-    more = len(lines) == limit and lines[-1].seq > 1
+    lines, rest = await queries.statement(wiring.entries, member_id, limit, before)
     return StatementBody(
         member_id=member_id,
         items=[_entry(line) for line in lines],
-        next=encode_cursor(lines[-1].seq) if more else None,
+        next=encode_cursor(rest) if rest is not None else None,
     )
 
 

@@ -6,21 +6,48 @@ from contracts.points import PointsPosted
 from kit.clock import SECOND, Clock
 from kit.journal.port import Journal
 from services.points.commands import body_of
+from services.points.domain.account import Account, Totals, debt_lot
+from services.points.domain.advancing import Advance
+from services.points.domain.applying import apply
+from services.points.domain.deciding import decide
 from services.points.domain.errors import UnsettledBalance
-from services.points.views import Accounts
+from services.points.policy import Rules
+from services.points.views import Ledger
 
 SETTLED_AFTER = 60 * SECOND
 """An entry is stamped before it is written, and machines' clocks differ: by less than this."""
 
 
 @dataclass(frozen=True)
+class Bucket:
+    """A wallet: points that can be spent, wait, or are held, and what became of the others.
+
+    ``credited = active + pending + held + spent + expired + returned``, ``active`` negative when
+    the wallet is. ``expiring`` and ``opening`` are (time, points), soonest first.
+    """
+
+    wallet: str
+    active: int
+    pending: int
+    held: int
+    negative: int
+    credited: int
+    spent: int
+    expired: int
+    returned: int
+    expiring: tuple[tuple[int, int], ...]
+    opening: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
 class Balances:
-    """Points by wallet; ``entries`` is how many entries they are the sum of."""
+    """Points by wallet; ``entries`` is how many facts they are the sum of."""
 
     member_id: str
     wallets: dict[str, int]
     entries: int
     as_of: int
+    buckets: tuple[Bucket, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,39 +60,114 @@ class StatementLine:
     entry: PointsPosted
 
 
-async def balances(accounts: Accounts, member_id: str, now: int) -> Balances:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which entries of a statement are asked for; None asks for all. Times in microseconds."""
+
+    kinds: frozenset[str] | None = None
+    wallet: str | None = None
+    start: int | None = None
+    end: int | None = None
+
+    def takes(self, line: StatementLine) -> bool:
+        """Whether a line is asked for; ``start <= occurred_at < end``."""
+        if self.kinds is not None and line.entry.kind not in self.kinds:
+            return False
+        if self.wallet is not None and all(
+            posting.wallet != self.wallet for posting in line.entry.postings
+        ):
+            return False
+        after = self.start is None or line.occurred_at >= self.start
+        return after and (self.end is None or line.occurred_at < self.end)
+
+
+async def account(ledger: Ledger, rules: Rules, owner: str, now: int) -> tuple[int, Account]:
+    """Return how many facts an account has, and its state with time passed up to ``now``.
+
+    What fell due is counted whether or not the daily duty has written it down.
+    """
+    head = (await ledger.heads([owner], fresh=True))[owner]
+    state = head.state
+    if 0 < state.due <= now:
+        for step in decide(state, Advance(owner, now), rules.policy):
+            state = apply(state, step.fact, step.at)
+    return head.seq, state
+
+
+async def balances(ledger: Ledger, rules: Rules, member_id: str, now: int) -> Balances:
     """Return the balances including every entry acknowledged so far."""
-    head = (await accounts.heads([member_id], fresh=True))[member_id]
-    return Balances(member_id, head.state.balances, head.seq, now)
+    entries, state = await account(ledger, rules, member_id, now)
+    wallets = sorted({*state.balances, *state.pending, *state.held, *state.totals})
+    buckets = tuple(bucket(state, wallet) for wallet in wallets)
+    return Balances(member_id, state.balances, entries, now, buckets)
+
+
+def bucket(state: Account, wallet: str) -> Bucket:
+    """What an account holds and held in one wallet."""
+    totals = state.totals.get(wallet, Totals())
+    debt = state.lots.get(debt_lot(wallet))
+    return Bucket(
+        wallet,
+        state.balances.get(wallet, 0),
+        state.pending.get(wallet, 0),
+        state.held.get(wallet, 0),
+        -debt.left if debt is not None else 0,
+        totals.credited,
+        totals.spent,
+        totals.expired,
+        totals.reversed,
+        _by_time(state, wallet, waiting=False),
+        _by_time(state, wallet, waiting=True),
+    )
+
+
+def _by_time(state: Account, wallet: str, *, waiting: bool) -> tuple[tuple[int, int], ...]:
+    """Points that expire (or open) and when."""
+    found: dict[int, int] = {}
+    for name, lot in state.lots.items():
+        if lot.wallet == wallet and ("~" in name) is waiting and lot.left > 0:
+            moment = lot.opens if waiting else lot.expires
+            if moment:
+                found[moment] = found.get(moment, 0) + lot.left
+    return tuple(sorted(found.items()))
 
 
 async def balances_as_of(journal: Journal, member_id: str, as_of: int, clock: Clock) -> Balances:
     """Return the balances as they stood at ``as_of`` (booking time, microseconds).
 
-    ``posted_at`` never decreases in a stream, so the last entry not after ``as_of`` is found by
-    bisection: about log2(n) point reads by id, as fast for an old account as for a new one. The
-    answer never changes later. Raises UnsettledBalance.
+    ``posted_at`` never decreases in a stream, so it is the last entry's not after ``as_of``: one
+    call, as fast for an old account as for a new one. The answer never changes later. Raises
+    UnsettledBalance.
     """
     if as_of > (latest := clock() - SETTLED_AFTER):
         raise UnsettledBalance(as_of, latest)
     stream = f"account:{member_id}"
-    low, high = 0, await journal.head(stream)
-    wallets: dict[str, int] = {}
-    while low < high:
-        middle = (low + high + 1) // 2
-        [fact] = await journal.read(stream, after=middle - 1, limit=1)
-        if fact.posted_at <= as_of:
-            low, wallets = middle, body_of(fact).balances
-        else:
-            high = middle - 1
-    return Balances(member_id, wallets, low, as_of)
+    if (fact := await journal.last_before(stream, as_of)) is None:
+        return Balances(member_id, {}, 0, as_of)
+    return Balances(member_id, body_of(fact).balances, fact.seq, as_of)
+
+
+MOST_READ = 2_000
+"""Facts that one page of a filtered statement looks at; the cursor goes on behind them."""
 
 
 async def statement(
-    journal: Journal, member_id: str, limit: int, before: int | None
-) -> list[StatementLine]:
-    """Return up to ``limit`` entries, newest first, those with a seq below ``before``."""
+    journal: Journal, member_id: str, limit: int, before: int | None, wanted: Wanted = Wanted()
+) -> tuple[list[StatementLine], int | None]:
+    """Return up to ``limit`` entries, newest first, and the seq to go on before (None: the end)."""
     stream = f"account:{member_id}"
     start = before if before is not None else await journal.head(stream) + 1
-    facts = await journal.read(stream, after=0, limit=limit, backwards_from=start)
-    return [StatementLine(f.seq, f.occurred_at, f.posted_at, body_of(f)) for f in facts]
+    lines: list[StatementLine] = []
+    read = 0
+    while start > 1 and len(lines) < limit and read < MOST_READ:
+        facts = await journal.read(stream, limit=limit + 1, backwards_from=start)
+        if not facts:
+            return lines, None
+        for fact in facts:
+            read, start = read + 1, fact.seq
+            line = StatementLine(fact.seq, fact.occurred_at, fact.posted_at, body_of(fact))
+            if fact.type == "PointsPosted" and wanted.takes(line):
+                lines.append(line)
+            if len(lines) == limit:
+                break
+    return lines, start if start > 1 else None

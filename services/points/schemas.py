@@ -1,20 +1,43 @@
 """HTTP bodies of the points service."""
 
 from datetime import datetime
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.points import EntryKind
 
 FROZEN = ConfigDict(frozen=True, extra="forbid")
 EXAMPLE_TIME = "2026-03-01T12:00:00Z"
 
 
+class Dated(BaseModel):
+    """Points and the moment that something happens to them."""
+
+    model_config = FROZEN
+    at: datetime = Field(examples=[EXAMPLE_TIME])
+    points: int = Field(examples=[300])
+
+
 class WalletBalance(BaseModel):
-    """The points in one wallet."""
+    """The points in one wallet.
+
+    `earned = balance + pending + held + spent + expired + returned`; what came by transfer or
+    correction counts as earned, what went that way as spent. An `as_of` answer has the balance
+    alone.
+    """
 
     model_config = FROZEN
     wallet: str = Field(examples=["base"])
-    balance: int = Field(examples=[1250], description="Points. Negative only after returns.")
+    balance: int = Field(examples=[1250], description="To spend. Negative only after returns.")
+    pending: int | None = Field(default=None, examples=[80], description="Not yet to spend.")
+    held: int | None = Field(default=None, examples=[0], description="Set aside by holds.")
+    negative: int | None = Field(default=None, examples=[0], description="Next earnings fill it.")
+    earned: int | None = Field(default=None, examples=[2000])
+    spent: int | None = Field(default=None, examples=[600])
+    expired: int | None = Field(default=None, examples=[50])
+    returned: int | None = Field(default=None, examples=[20])
+    expiring: list[Dated] | None = Field(default=None, description="What expires, soonest first.")
+    opening: list[Dated] | None = Field(default=None, description="What can be spent from when.")
 
 
 class BalancesBody(BaseModel):
@@ -41,7 +64,7 @@ class StatementEntry(BaseModel):
 
     model_config = FROZEN
     entry_id: str = Field(examples=["M1-17"])
-    kind: Literal["earn", "return"]
+    kind: EntryKind = Field(examples=["earn"])
     activity_id: str = Field(description="The activity that led to it.")
     reverses: str | None = Field(None, description="The purchase whose earnings it takes back.")
     campaigns: list[str] = Field(examples=[["base"]])

@@ -1,17 +1,25 @@
 """From settings to adapters: the only module of the service that chooses them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
+import programmes
 from kit.bus.halts import HALTED
 from kit.clock import Clock, system_clock
 from kit.journal.port import Journal
 from kit.settings import StoreSettings
 from kit.store import Store, open_store
 from kit.views.lease import LEASES
-from services.points.views import ACCOUNTS, Accounts, accounts
+from programmes.model import load_programme
+from services.points.cards import CARDS
+from services.points.duties import Duties
+from services.points.following import Follower
+from services.points.policy import Rules, rules_of
+from services.points.views import ACCOUNTS, DUE, Ledger, ledger
 
 SERVICE = "points"
 ENTRIES_JOURNAL = "points.entries"
+DEFAULT_PROGRAMME = Path(programmes.__file__).with_name("five_star.yaml")
 
 
 @dataclass(frozen=True)
@@ -20,21 +28,30 @@ class Wiring:
 
     store: Store
     entries: Journal
-    accounts: Accounts
+    ledger: Ledger
+    rules: Rules
+    follower: Follower
+    duties: Duties
     clock: Clock
 
     async def prepare(self) -> None:
         """Create tables, collections and indexes; harmless when they are there."""
         await self.entries.prepare()
-        await self.store.views.prepare([ACCOUNTS, HALTED, LEASES])
+        await self.store.views.prepare([ACCOUNTS, DUE, CARDS, HALTED, LEASES])
 
     async def close(self) -> None:
         """Release the store."""
         await self.store.close()
 
 
-def wire(settings: StoreSettings, clock: Clock = system_clock) -> Wiring:
-    """Open the service's store. Nothing is connected to yet."""
+def wire(
+    settings: StoreSettings, clock: Clock = system_clock, programme: Path = DEFAULT_PROGRAMME
+) -> Wiring:
+    """Open the service's store and read the programme. Nothing is connected to yet."""
+    rules = rules_of(load_programme(programme))
     store = open_store(settings.url, SERVICE, settings.driver)
     entries = store.journal(ENTRIES_JOURNAL)
-    return Wiring(store, entries, accounts(entries, store.views, clock), clock)
+    accounts = ledger(entries, store.views, clock)
+    follower = Follower(accounts, store.views, rules, clock)
+    duties = Duties(accounts, store.views, rules, clock, follower)
+    return Wiring(store, entries, accounts, rules, follower, duties, clock)

@@ -1,36 +1,73 @@
-"""The worker process of the points service: post decisions, relay entries."""
+"""The worker process of the points service: post decisions, follow entries, relay, daily duties."""
 
 from contracts.envelope import Fact
-from contracts.topics import ENTRIES, REWARDS
+from contracts.topics import CARDS, ENTRIES, MEMBER_FACTS, REWARDS
 from kit.bus.consume import Consumer, Envelope
 from kit.bus.open import open_bus
+from kit.bus.port import Bus
 from kit.clock import Clock, system_clock
 from kit.relay import Relay
 from kit.views.lease import journal_lease
-from kit.worker import Worker
-from services.points.commands import post_decisions
+from kit.worker import Duty, Task, Worker
+from services.points import cards
+from services.points.commands import note_contacts, post_decisions
 from services.points.settings import WorkerSettings
-from services.points.wiring import SERVICE, wire
+from services.points.wiring import SERVICE, Wiring, wire
 
 GROUP = SERVICE
+FOLLOWING = f"{SERVICE}-follow"
+"""Apart from posting, so that a backlog of the one never holds up the other."""
 
 
 def create_worker(settings: WorkerSettings, clock: Clock = system_clock) -> Worker:
     """The worker; it opens store and bus when it runs and closes them when it ends."""
-    wiring = wire(settings.store, clock)
+    wiring = wire(settings.store, clock, settings.programme)
     bus = open_bus(settings.bus)
-
-    async def post(batch: list[Envelope]) -> None:
-        await post_decisions(wiring.accounts, [envelope.fact for envelope in batch])
 
     async def close() -> None:
         await bus.close()
         await wiring.close()
 
     views = wiring.store.views
-    consumer = Consumer(bus, [REWARDS.name], GROUP, post, views, clock=clock)
-    relay = Relay(wiring.entries, bus, _topic_of, journal_lease(views, wiring.entries.name, clock))
-    return Worker(f"{SERVICE}-worker", [consumer, relay], wiring.prepare, close, settings.http)
+    lease = journal_lease(views, wiring.entries.name, clock)
+    tasks: list[Task] = [
+        posting(bus, wiring),
+        following(bus, wiring),
+        Relay(wiring.entries, bus, _topic_of, lease),
+    ]
+    if settings.duties_every_seconds:
+        tasks.append(Duty("due accounts", lambda: _due(wiring), settings.duties_every_seconds))
+    return Worker(f"{SERVICE}-worker", tasks, wiring.prepare, close, settings.http)
+
+
+def posting(bus: Bus, wiring: Wiring) -> Consumer:
+    """What brings decisions, and changes of contact details, to the ledger."""
+
+    async def post(batch: list[Envelope]) -> None:
+        facts = [envelope.fact for envelope in batch]
+        await note_contacts(wiring.ledger, wiring.rules, facts)
+        await post_decisions(wiring.ledger, wiring.rules, facts)
+
+    topics = [REWARDS.name, MEMBER_FACTS.name]
+    return Consumer(bus, topics, GROUP, post, wiring.store.views, clock=wiring.clock)
+
+
+def following(bus: Bus, wiring: Wiring) -> Consumer:
+    """What carries on with the service's own entries, and copies member cards."""
+
+    async def follow(batch: list[Envelope]) -> None:
+        facts = [envelope.fact for envelope in batch]
+        await cards.absorb(wiring.store.views, facts)
+        ours = [fact for fact in facts if fact.stream.startswith("account:")]
+        if ours:
+            await wiring.follower.handle(ours)
+
+    topics = [ENTRIES.name, CARDS.name]
+    return Consumer(bus, topics, FOLLOWING, follow, wiring.store.views, clock=wiring.clock)
+
+
+async def _due(wiring: Wiring) -> None:
+    await wiring.duties.run()
 
 
 def _topic_of(fact: Fact) -> str:

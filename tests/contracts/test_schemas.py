@@ -61,7 +61,7 @@ def _retyped(new: dict[str, Any]) -> None:
 
 
 def _fewer_values(new: dict[str, Any]) -> None:
-    new["properties"]["kind"]["enum"] = ["earn"]
+    new["properties"]["kind"]["enum"].remove("return")
 
 
 def _nested(new: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from contracts.events import (
     ActivityRecorded,
     AsOf,
     Considered,
+    Done,
     Grant,
     PurchaseLine,
     ReturnMatched,
@@ -76,8 +77,9 @@ def decide(
     facts: object,
     as_of: AsOf,
     revision: str,
+    done: Done | None = None,
 ) -> Decision:
-    """The decision on an activity that is not a return."""
+    """The decision on an activity that is not a return; ``done`` travels with it."""
     considered: list[Considered] = []
     grants: list[Grant] = []
     for campaign in campaigns:
@@ -87,11 +89,11 @@ def decide(
             grants.extend(_grants(campaign, activity, as_of.tier))
     whose = (activity.activity_id, activity.member_id, revision, as_of, tuple(considered))
     if grants:
-        return RewardGranted(*whose, tuple(grants))
+        return RewardGranted(*whose, tuple(grants), done)
     if not considered:
-        return RewardWithheld(*whose, NO_CAMPAIGN)
+        return RewardWithheld(*whose, NO_CAMPAIGN, done)
     matched = any(one.matched for one in considered)
-    return RewardWithheld(*whose, TOO_SMALL if matched else NONE_MATCHED)
+    return RewardWithheld(*whose, TOO_SMALL if matched else NONE_MATCHED, done)
 
 
 def decide_return(body: ActivityRecorded | ReturnMatched, revision: str) -> Decision:

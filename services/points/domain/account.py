@@ -1,137 +1,274 @@
-"""A member's account: what it holds, how an entry changes it.
+"""An account: what it holds, and how its facts change it.
 
-Invariants:
+Invariants, checked by `services.points.audit` and after every step of the property tests:
 
-* an entry's postings sum to zero, so value only ever moves between accounts;
-* a decision is posted once: its seq must be above the last one absorbed;
-* an entry's balances are those before it plus its postings;
-* a return takes back ``f(after) - f(before)`` of each line, ``f`` rising from 0 to all the line
-  earned: in however many parts a line comes back, what is taken never exceeds what it earned, and
-  equals it once all of it is back.
+* an entry's postings sum to zero for each wallet and for each lot by itself;
+* per lot, ``credited = spent + expired + reversed + left + held``;
+* per wallet, the same over all its lots, dropped ones included (``totals``);
+* a hold, a redemption and a transfer each end once.
+
+A lot that is empty is forgotten, unless some of it expired: then it is kept for ``KEPT_AFTER``,
+because a late return takes from what expired before it takes from what the member still has. So an
+account is bounded by its expiry rules, however long it lives (docs/ledger.md gives the bound).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
-from contracts.events import Grant, ReturnedLine, ReturnedPurchase
-from contracts.points import EntryKind, PointsPosted, Posting
+from contracts.points import (
+    AdjustmentTerms,
+    Instalment,
+    LotTerms,
+    Parcel,
+    PointsPosted,
+    Posting,
+)
+from kit.clock import DAY
 from services.points.domain.errors import UnbalancedEntry
 
+KEPT_AFTER = 400 * DAY
+"""How long an expired lot is remembered: longer than any purchase may be returned."""
+RECENT = 31 * DAY
+MOST_RECENT = 200
+MOST_REMEMBERED = 32
+NEVER = 2**62
 
-class Account(msgspec.Struct, frozen=True):
-    """``absorbed`` is the seq of the last decision posted; ``balances`` are points by wallet."""
+
+class Lot(msgspec.Struct, frozen=True, array_like=True):
+    """Points of one kind: the same wallet, the same opening, the same expiry.
+
+    ``left`` can be spent (or waits, when ``waiting``), ``held`` is set aside by holds; the others
+    are running totals. ``opens`` and ``expires`` in microseconds, 0 for at once and never.
+    """
+
+    wallet: str
+    opens: int = 0
+    expires: int = 0
+    left: int = 0
+    held: int = 0
+    credited: int = 0
+    spent: int = 0
+    expired: int = 0
+    reversed: int = 0
+    awaits: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is in it."""
+        return not self.left and not self.held
+
+
+class Totals(msgspec.Struct, frozen=True, array_like=True):
+    """What became of all points that ever entered a wallet."""
+
+    credited: int = 0
+    spent: int = 0
+    expired: int = 0
+    reversed: int = 0
+
+
+class Hold(msgspec.Struct, frozen=True, array_like=True):
+    """Points set aside: (lot, points) in the order they are captured."""
+
+    wallet: str
+    until: int
+    parts: tuple[tuple[str, int], ...]
+    purpose: str
+    reward_id: str | None = None
+    quantity: int = 1
+    money: int = 0
+
+    @property
+    def points(self) -> int:
+        """How many are set aside."""
+        return sum(points for _, points in self.parts)
+
+
+class Redemption(msgspec.Struct, frozen=True, array_like=True):
+    """A captured redemption that may still be cancelled: what was paid, by lot."""
+
+    reward_id: str
+    quantity: int
+    parcels: tuple[Parcel, ...]
+    money: int = 0
+
+
+class Redeemed(msgspec.Struct, frozen=True, array_like=True):
+    """How often a reward was taken: in all, and the latest ones as (hold id, time, quantity)."""
+
+    total: int = 0
+    latest: tuple[tuple[str, int, int], ...] = ()
+
+
+class Sent(msgspec.Struct, frozen=True, array_like=True):
+    """A transfer on its way."""
+
+    other: str
+    until: int
+    parcels: tuple[Parcel, ...]
+
+
+class Vesting(msgspec.Struct, frozen=True, array_like=True):
+    """A lot that unlocks in instalments, and what happened in the running period."""
+
+    rule: str
+    began: int
+    instalments: tuple[Instalment, ...]
+    purchases: int = 0
+    spend: int = 0
+    activities: int = 0
+
+
+Role = Literal["owner", "spender", "contributor"]
+
+
+class PoolMember(msgspec.Struct, frozen=True, array_like=True):
+    """Somebody in a household pool, and how much they have put in."""
+
+    role: Role
+    contributed: int = 0
+    joined: bool = True
+
+
+class Account(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All that a decision needs to know. ``at`` is the account's clock: it never goes back.
+
+    ``absorbed`` is the seq of the last decision posted, ``facts`` how many facts there are,
+    ``balances``, ``pending`` and ``held`` are points by wallet, ``due`` when time alone next
+    changes something (0: never).
+    """
 
     absorbed: int = 0
-    balances: dict[str, int] = msgspec.field(default_factory=dict)
+    facts: int = 0
+    at: int = 0
+    due: int = 0
+    balances: dict[str, int] = {}
+    pending: dict[str, int] = {}
+    held: dict[str, int] = {}
+    lots: dict[str, Lot] = {}
+    totals: dict[str, Totals] = {}
+    holds: dict[str, Hold] = {}
+    redemptions: dict[str, Redemption] = {}
+    redeemed: dict[str, Redeemed] = {}
+    sent: dict[str, Sent] = {}
+    vesting: dict[str, Vesting] = {}
+    requests: dict[str, AdjustmentTerms] = {}
+    recent: tuple[tuple[int, int], ...] = ()
+    contact_changed: int = 0
+    pool: dict[str, PoolMember] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Earn:
-    """Post what a decision granted."""
-
-    member_id: str
-    activity_id: str
-    seq: int
-    occurred_at: int
-    grants: tuple[Grant, ...]
+def debt_lot(wallet: str) -> str:
+    """The lot that is below zero when a wallet is."""
+    return f"{wallet}.debt"
 
 
-@dataclass(frozen=True, slots=True)
-class TakeBack:
-    """Take back what a purchase earned. ``earned`` is what its own entry says it was granted."""
-
-    member_id: str
-    activity_id: str
-    seq: int
-    occurred_at: int
-    returned: ReturnedPurchase
-    earned: tuple[Grant, ...]
+def endless_lot(wallet: str) -> str:
+    """The lot of points that never expire."""
+    return f"{wallet}.never"
 
 
-def decide(account: Account, command: Earn | TakeBack) -> PointsPosted | None:
-    """Return the entry a command makes; None when it was posted before or moves nothing."""
-    if command.seq <= account.absorbed:
-        return None
-    if isinstance(command, Earn):
-        return _earn(account, command)
-    return _take_back(account, command)
+def lot_of(posting: Posting) -> str:
+    """The lot of a posting."""
+    return posting.lot or endless_lot(posting.wallet)
 
 
-def apply(account: Account, entry: PointsPosted) -> Account:
-    """The account after an entry."""
-    return Account(max(account.absorbed, entry.reward_seq), entry.balances)
-
-
-def entry_key(seq: int) -> str:
-    """The journal key of the entry for decision ``seq``: a purchase's return finds it by this."""
-    return f"reward:{seq}"
-
-
-def taken_back(earned: Sequence[Grant], returned: Sequence[ReturnedLine]) -> dict[str, int]:
-    """Return the points that a return takes, by wallet; each grant is taken back by itself."""
-    parts = {line.line: line for line in returned}
-    taken: dict[str, int] = {}
-    for grant in earned:
-        for line, amount, points in grant.lines:
-            if amount and (part := parts.get(line)) is not None:
-                share = points * part.after // amount - points * part.before // amount
-                taken[grant.wallet] = taken.get(grant.wallet, 0) + share
-    return {wallet: points for wallet, points in taken.items() if points}
-
-
-def _earn(account: Account, command: Earn) -> PointsPosted | None:
-    credits: dict[str, int] = {}
-    for grant in command.grants:
-        if grant.points:
-            credits[grant.wallet] = credits.get(grant.wallet, 0) + grant.points
-    return _entry(account, command, "earn", credits, grants=command.grants)
-
-
-def _take_back(account: Account, command: TakeBack) -> PointsPosted | None:
-    taken = taken_back(command.earned, command.returned.lines)
-    debits = {wallet: -points for wallet, points in taken.items()}
-    return _entry(account, command, "return", debits, reverses=command.returned.activity_id)
-
-
-def _entry(
-    account: Account,
-    command: Earn | TakeBack,
-    kind: EntryKind,
-    changes: Mapping[str, int],
-    *,
-    grants: tuple[Grant, ...] = (),
-    reverses: str | None = None,
-) -> PointsPosted | None:
-    """Build a balanced entry against issuance; None when there is nothing to move."""
-    if not changes:
-        return None
-    postings: list[Posting] = []
-    balances = dict(account.balances)
-    for wallet, amount in changes.items():
-        postings.append(Posting(f"member/{wallet}", wallet, amount))
-        postings.append(Posting(f"issuance/{wallet}", wallet, -amount))
-        balances[wallet] = balances.get(wallet, 0) + amount
-    entry = PointsPosted(
-        entry_id=f"{command.member_id}-{command.seq}",
-        member_id=command.member_id,
-        kind=kind,
-        activity_id=command.activity_id,
-        reward_seq=command.seq,
-        postings=tuple(postings),
-        balances=balances,
-        grants=grants,
-        reverses=reverses,
-    )
-    check_balanced(entry)
-    return entry
+def target_lot(lot: str) -> str:
+    """The lot that a waiting lot's points go into."""
+    return lot.partition("~")[0]
 
 
 def check_balanced(entry: PointsPosted) -> None:
-    """Raise UnbalancedEntry unless the postings of each wallet sum to zero."""
+    """Raise UnbalancedEntry unless the postings of each lot sum to zero."""
     sums: dict[str, int] = {}
     for posting in entry.postings:
-        sums[posting.wallet] = sums.get(posting.wallet, 0) + posting.amount
+        lot = lot_of(posting)
+        sums[lot] = sums.get(lot, 0) + posting.amount
     if any(sums.values()):
-        raise UnbalancedEntry(entry.entry_id, sums)
+        raise UnbalancedEntry(entry.entry_id, {lot: sum_ for lot, sum_ in sums.items() if sum_})
+
+
+def with_terms(lots: dict[str, Lot], terms: Iterable[LotTerms]) -> None:
+    """Open the lots that an entry opens, and move the expiry of those it moves."""
+    for new in terms:
+        if (old := lots.get(new.lot)) is None:
+            lots[new.lot] = Lot(new.wallet, new.opens, new.expires, awaits=new.awaits)
+        else:
+            lots[new.lot] = msgspec.structs.replace(old, opens=new.opens, expires=new.expires)
+
+
+def book(lots: dict[str, Lot], totals: dict[str, Totals], postings: Iterable[Posting]) -> None:
+    """Book postings on lots and totals. A posting to a system account moves a running total."""
+    for posting in postings:
+        name = lot_of(posting)
+        lot = lots.get(name) or Lot(posting.wallet)
+        total = totals.get(posting.wallet) or Totals()
+        account, amount = posting.account.partition("/")[0], posting.amount
+        left, held = lot.left, lot.held
+        credited = spent = expired = taken = 0
+        if account in ("member", "pending"):
+            left += amount
+        elif account == "held":
+            held += amount
+        elif account == "redemption":
+            spent = amount
+        elif account == "breakage":
+            expired = amount
+        elif account == "fill" or (account == "issuance" and amount > 0):
+            taken = amount
+        elif account in ("clearing", "issuance") or amount < 0:
+            credited = -amount
+        else:
+            spent = amount
+        lots[name] = Lot(
+            lot.wallet,
+            lot.opens,
+            lot.expires,
+            left,
+            held,
+            lot.credited + credited,
+            lot.spent + spent,
+            lot.expired + expired,
+            lot.reversed + taken,
+            lot.awaits,
+        )
+        if credited or spent or expired or taken:
+            totals[posting.wallet] = Totals(
+                total.credited + credited,
+                total.spent + spent,
+                total.expired + expired,
+                total.reversed + taken,
+            )
+
+
+def forget_empty(lots: dict[str, Lot], at: int) -> None:
+    """Drop what is empty and no longer of use; never the endless lot."""
+    gone = [
+        name
+        for name, lot in lots.items()
+        if lot.empty
+        and (not lot.expired or at - lot.expires > KEPT_AFTER)
+        and not name.endswith(".never")
+    ]
+    for name in gone:
+        del lots[name]
+
+
+def due_at(account: Account) -> int:
+    """When time alone next changes something: 0 when it never does."""
+    due = NEVER
+    for name, lot in account.lots.items():
+        if lot.left <= 0:
+            continue
+        if 0 < lot.expires < due:
+            due = lot.expires
+        if 0 < lot.opens < due and "~" in name:
+            due = lot.opens
+    for hold in account.holds.values():
+        due = min(due, hold.until)
+    for vesting in account.vesting.values():
+        if vesting.instalments:
+            due = min(due, vesting.instalments[0].due)
+    return 0 if due == NEVER else due

@@ -26,7 +26,7 @@ async def test_the_points_service_posts_every_decision_once(tmp_path: Path) -> N
     wiring = wire(StoreSettings("sqlite", f"sqlite:{tmp_path}"))
     await wiring.prepare()
     facts = [decode_fact(message.value) for message in decisions(3_000, "bench-")]
-    await post_decisions(wiring.accounts, facts)
+    await post_decisions(wiring.ledger, wiring.rules, facts)
     assert await wiring.entries.head("account:bench-0") == 2
     assert await wiring.entries.head("account:bench-2468") == 1
     (entry,) = await wiring.entries.read("account:bench-2468")

@@ -26,7 +26,8 @@ async def api(
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://points") as client:
             await post_decisions(
-                app.state.wiring.accounts,
+                app.state.wiring.ledger,
+                app.state.wiring.rules,
                 [granted("M1", 1), granted("M1", 2), returned("M1", 3, 1, 0, 500)],
             )
             client.headers["authorization"] = f"Bearer {issuer.token('member', 'M1')}"
@@ -40,7 +41,22 @@ async def test_a_member_reads_their_balances(api: httpx.AsyncClient) -> None:
         "member_id": "M1",
         "as_of": "2026-01-01T00:00:00Z",
         "entries": 3,
-        "wallets": [{"wallet": "base", "balance": 18}, {"wallet": "tier", "balance": 18}],
+        "wallets": [
+            {
+                "wallet": wallet,
+                "balance": 18,
+                "pending": 0,
+                "held": 0,
+                "negative": 0,
+                "earned": 24,
+                "spent": 0,
+                "expired": 0,
+                "returned": 6,
+                "expiring": [],
+                "opening": [],
+            }
+            for wallet in ("base", "tier")
+        ],
     }
 
 

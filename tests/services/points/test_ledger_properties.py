@@ -46,7 +46,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _post(self, member: str, fact: Fact) -> None:
         self.decided[member].append(fact)
-        self.loop.run_until_complete(post_decisions(self.wiring.accounts, [fact]))
+        self.loop.run_until_complete(post_decisions(self.wiring.ledger, self.wiring.rules, [fact]))
 
     def _next(self, member: str) -> int:
         return len(self.decided[member]) + 1
@@ -77,7 +77,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def redeliver(self, member: str, data: st.DataObject) -> None:
         facts = self.decided[member]
         start = data.draw(st.integers(0, len(facts)))
-        self.loop.run_until_complete(post_decisions(self.wiring.accounts, facts[start:]))
+        self.loop.run_until_complete(
+            post_decisions(self.wiring.ledger, self.wiring.rules, facts[start:])
+        )
 
     @rule()
     def restart(self) -> None:
@@ -107,7 +109,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def balances_are_the_models(self) -> None:
         for member in MEMBERS:
             found = self.loop.run_until_complete(
-                queries.balances(self.wiring.accounts, member, self.clock())
+                queries.balances(self.wiring.ledger, self.wiring.rules, member, self.clock())
             )
             assert found.wallets.get("base", 0) == self.model[member]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from contracts.envelope import decode_fact
-from contracts.topics import ENTRIES, REWARDS
+from contracts.topics import CARDS, ENTRIES, MEMBER_FACTS, REWARDS
 from kit.bus.open import open_bus
 from kit.bus.port import Bus, Message, TopicSpec
 from kit.relay import message_of
@@ -29,7 +29,8 @@ def settings(tmp_path: Path, store: StoreSettings) -> WorkerSettings:
 @pytest.fixture
 async def bus(settings: WorkerSettings) -> AsyncIterator[Bus]:
     opened = open_bus(settings.bus)
-    names = (REWARDS.name, REWARDS.dead, ENTRIES.name, ENTRIES.dead)
+    topics = (REWARDS, ENTRIES, MEMBER_FACTS, CARDS)
+    names = [name for topic in topics for name in (topic.name, topic.dead)]
     await opened.prepare([TopicSpec(name, 4) for name in names])
     yield opened
     await opened.close()
@@ -60,7 +61,7 @@ async def test_decisions_become_entries_and_entries_are_published(
         await bus.publish([message_of(fact, REWARDS.name) for fact in facts])
         await worked_off(bus, wiring)
     found = {
-        member: (await queries.balances(wiring.accounts, member, 0)).wallets
+        member: (await queries.balances(wiring.ledger, wiring.rules, member, 0)).wallets
         for member in ("M1", "M2")
     }
     assert found == {"M1": {"base": 9, "tier": 9}, "M2": {"base": 12, "tier": 12}}
@@ -95,6 +96,9 @@ async def test_a_poison_message_is_put_aside_and_the_line_goes_on(
         await bus.publish([Message(REWARDS.name, "M1", value) for value in poison])
         await bus.publish([message_of(granted("M1", 1), REWARDS.name)])
         await worked_off(bus, wiring)
-    assert (await queries.balances(wiring.accounts, "M1", 0)).wallets == {"base": 12, "tier": 12}
+    assert (await queries.balances(wiring.ledger, wiring.rules, "M1", 0)).wallets == {
+        "base": 12,
+        "tier": 12,
+    }
     dead = await bus.subscribe([REWARDS.dead], "test").poll(10, 2)
     assert sorted(message.value for message in dead) == sorted(poison)

@@ -1,0 +1,215 @@
+"""Making facts: a course of entries and marks, each built on the account as the last left it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.points import (
+    AccountMarked,
+    EntryKind,
+    LotTerms,
+    MarkKind,
+    Parcel,
+    PointsPosted,
+    Posting,
+)
+from services.points.domain.account import (
+    NEVER,
+    Account,
+    Role,
+    Vesting,
+    check_balanced,
+    debt_lot,
+)
+from services.points.domain.applying import apply
+from services.points.domain.errors import AmountOutOfBounds, InsufficientPoints, PoolRoleMissing
+from services.points.domain.terms import LotRules
+
+MOST_POINTS = 2**53 - 1
+"""The largest amount that every JSON reader reads exactly."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the programme says about an account, compiled.
+
+    ``vests(rule, vesting)`` judges a period of a vesting lot. ``returns``: what may be taken back.
+    """
+
+    lots: LotRules
+    returns: str = "unlimited"
+    vests: Callable[[str, Vesting], bool] = lambda rule, vesting: True
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One fact of a decision: its key in the stream, when it happened, what it is."""
+
+    key: str
+    at: int
+    fact: PointsPosted | AccountMarked
+
+
+class Course:
+    """An account on its way through a decision; collects the facts that decision makes."""
+
+    def __init__(self, owner: str, account: Account) -> None:
+        self.owner, self.account = owner, account
+        self.steps: list[Step] = []
+
+    def post(
+        self, kind: EntryKind, key: str, at: int, postings: Sequence[Posting], **more: Any
+    ) -> None:
+        """Add an entry. ``more`` are the optional fields of PointsPosted, and ``seq``."""
+        seq = more.pop("seq", 0)
+        entry_id = f"{self.owner}-{seq}" if seq else f"{self.owner}-x{self.account.facts + 1}"
+        entry = PointsPosted(
+            entry_id=entry_id,
+            member_id=self.owner,
+            kind=kind,
+            activity_id=more.pop("activity_id", ""),
+            reward_seq=seq,
+            postings=tuple(postings),
+            balances=_moved(self.account.balances, postings, "member/"),
+            pending=_moved(self.account.pending, postings, "pending/", keep_zero=False),
+            held=_moved(self.account.held, postings, "held/", keep_zero=False),
+            **more,
+        )
+        check_balanced(entry)
+        self._add(Step(key, at, entry))
+
+    def mark(self, kind: MarkKind, key: str, at: int, mark_id: str, **more: Any) -> None:
+        """Add a mark. ``more`` are the optional fields of AccountMarked."""
+        self._add(
+            Step(key, at, AccountMarked(self.owner, kind, mark_id, self.account.balances, **more))
+        )
+
+    def _add(self, step: Step) -> None:
+        self.steps.append(step)
+        self.account = apply(self.account, step.fact, step.at)
+
+    def time_key(self) -> str:
+        """A key for what time alone brings: the stream's next seq makes it unique."""
+        return f"at:{self.account.facts + 1}"
+
+
+def _moved(
+    before: Mapping[str, int], postings: Sequence[Posting], account: str, *, keep_zero: bool = True
+) -> dict[str, int]:
+    after = dict(before)
+    for posting in postings:
+        if posting.account.startswith(account):
+            after[posting.wallet] = after.get(posting.wallet, 0) + posting.amount
+    if keep_zero:
+        return after
+    return {wallet: points for wallet, points in after.items() if points}
+
+
+def between(source: str, target: str, wallet: str, lot: str, points: int) -> tuple[Posting, ...]:
+    """Points of a lot from one account to another."""
+    return (
+        Posting(f"{target}/{wallet}", wallet, points, lot),
+        Posting(f"{source}/{wallet}", wallet, -points, lot),
+    )
+
+
+def across(
+    source: str, wallet: str, lot: str, points: int, *, into: str, account: str = "member"
+) -> tuple[Posting, ...]:
+    """Points from lot to lot of one owner, through clearing."""
+    return (
+        *between(source, "clearing", wallet, lot, points),
+        *between("clearing", account, wallet, into, points),
+    )
+
+
+def spend_order(account: Account, wallet: str) -> list[tuple[str, int]]:
+    """What can be spent, as (lot, points): what expires first comes first."""
+    lots = [
+        (lot.expires or NEVER, name, lot.left)
+        for name, lot in account.lots.items()
+        if lot.wallet == wallet and lot.left > 0 and "~" not in name
+    ]
+    return [(name, left) for _, name, left in sorted(lots)]
+
+
+def take(account: Account, wallet: str, points: int) -> list[tuple[str, int]]:
+    """Lots to spend ``points`` from. Raises InsufficientPoints, AmountOutOfBounds."""
+    require_amount(points)
+    available = max(0, account.balances.get(wallet, 0))
+    if points > available:
+        raise InsufficientPoints(wallet, points, available)
+    taken: list[tuple[str, int]] = []
+    for lot, left in spend_order(account, wallet):
+        if not points:
+            break
+        part = min(left, points)
+        taken.append((lot, part))
+        points -= part
+    return taken
+
+
+def require_amount(points: int, field_name: str = "points") -> None:
+    """Raise AmountOutOfBounds unless 1 <= points < 2^53."""
+    if not 1 <= points <= MOST_POINTS:
+        raise AmountOutOfBounds(field_name, points)
+
+
+def fill_debt(account: Account, wallet: str, lots: Iterable[tuple[str, int]]) -> list[Posting]:
+    """Postings by which points that just came in fill a negative balance."""
+    debt = account.lots.get(debt_lot(wallet))
+    owed = -debt.left if debt is not None else 0
+    postings: list[Posting] = []
+    for lot, points in lots:
+        if (part := min(owed, points)) > 0:
+            postings += between("member", "fill", wallet, lot, part)
+            postings += between("fill", "member", wallet, debt_lot(wallet), part)
+            owed -= part
+    return postings
+
+
+def opening(account: Account, terms: Iterable[LotTerms]) -> tuple[LotTerms, ...]:
+    """Those terms that the account does not know yet, each once.
+
+    A lot whose expiry moves is known by another one: it keeps the later of the two.
+    """
+    new: dict[str, LotTerms] = {}
+    for each in terms:
+        known = new.get(each.lot) or account.lots.get(each.lot)
+        if known is None or 0 < known.expires < each.expires:
+            new[each.lot] = each
+    return tuple(new.values())
+
+
+def given_back(
+    account: Account, parcels: Iterable[Parcel], now: int, *, source: str
+) -> list[Posting]:
+    """Points back into their lots, those past their expiry at once out of them again.
+
+    What is alive fills a negative balance first; what has expired fills nothing.
+    """
+    postings: list[Posting] = []
+    alive: dict[str, list[tuple[str, int]]] = {}
+    for parcel in parcels:
+        postings += between(source, "member", parcel.wallet, parcel.lot, parcel.points)
+        known = account.lots.get(parcel.lot)
+        expires = max(parcel.expires, known.expires) if known else parcel.expires
+        if 0 < expires <= now:
+            postings += between("member", "breakage", parcel.wallet, parcel.lot, parcel.points)
+        else:
+            alive.setdefault(parcel.wallet, []).append((parcel.lot, parcel.points))
+    for wallet, parts in alive.items():
+        postings += fill_debt(account, wallet, parts)
+    return postings
+
+
+def parcels_of(account: Account, wallet: str, parts: Iterable[tuple[str, int]]) -> list[Parcel]:
+    """Points of an account's lots with the expiry that they have now."""
+    return [Parcel(lot, wallet, account.lots[lot].expires, points) for lot, points in parts]
+
+
+def require_role(account: Account, pool: str, member: str, roles: tuple[Role, ...]) -> None:
+    """Raise PoolRoleMissing unless the member is in the pool with one of these roles."""
+    known = account.pool.get(member)
+    if known is None or not known.joined or known.role not in roles:
+        raise PoolRoleMissing(pool, roles)

@@ -1,0 +1,121 @@
+"""The service follows its own entries: the other side of transfers, and what falls due when.
+
+Both follow from what is on the topic, at least once and in order for each owner, and doing it again
+changes nothing: so nothing is lost between two streams however a process dies.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import msgspec
+
+from contracts.envelope import Fact
+from contracts.points import TransferTerms
+from kit.clock import Clock
+from kit.streams import Command as StreamCommand
+from kit.views.port import Document, Views
+from services.points.commands import deciding, digest
+from services.points.domain.account import NEVER, Account
+from services.points.domain.deciding import Command
+from services.points.domain.moving import EndSent, Receive, end_of_transfer, transfer_key
+from services.points.policy import Rules
+from services.points.views import DUE, Ledger
+
+REMEMBERED = 100_000
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    """As much of an entry or a mark as decides whether there is something to do."""
+
+    kind: str
+    mark_id: str = ""
+    other: str | None = None
+    reason: str | None = None
+    transfer: TransferTerms | None = None
+
+
+_seen = msgspec.json.Decoder(_Seen)
+
+
+class Follower:
+    """Carries transfers on and keeps the index of what falls due."""
+
+    def __init__(self, ledger: Ledger, views: Views, rules: Rules, clock: Clock) -> None:
+        self._ledger, self._views, self._rules, self._clock = ledger, views, rules, clock
+        self._due: OrderedDict[str, tuple[int, int]] = OrderedDict()
+
+    async def handle(self, facts: Sequence[Fact]) -> None:
+        """Take in a batch of the service's own entries and marks."""
+        commands = [c for fact in facts if (c := self._command(fact)) is not None]
+        for result in await self._ledger.execute(commands, deciding(self._rules.policy)):
+            if result.error is not None and result.error.code != "idempotency_key_reused":
+                raise result.error  # another fact with this key: it was decided already
+        touched = dict.fromkeys(fact.owner for fact in facts)
+        touched.update(dict.fromkeys(command.owner for command in commands))
+        await self.note_due(list(touched))
+
+    def _command(self, fact: Fact) -> StreamCommand[Command] | None:
+        seen = _seen.decode(fact.body)
+        now, payload = self._clock(), None
+        if seen.transfer is not None:
+            payload, key = self._on_transfer(fact.owner, seen.kind, seen.transfer, now)
+        elif seen.kind == "transfer_declined" and seen.other is not None:
+            key = end_of_transfer(seen.mark_id)
+            payload = EndSent(seen.other, seen.mark_id, now, False, seen.reason or "declined")
+        if payload is None:
+            return None
+        return StreamCommand(payload.owner, key, digest(key), payload, fact.trace)
+
+    def _on_transfer(
+        self, owner: str, kind: str, terms: TransferTerms, now: int
+    ) -> tuple[Receive | EndSent | None, str]:
+        if kind == "transfer_out" and terms.at_once:
+            key = transfer_key(terms.transfer_id)
+            return Receive(terms.other, owner, terms, now, owner), key
+        if kind == "transfer_in":
+            return EndSent(terms.other, terms.transfer_id, now, True), end_of_transfer(
+                terms.transfer_id
+            )
+        return None, ""
+
+    async def note_due(self, owners: Sequence[str]) -> None:
+        """Write down when each owner's account next changes by time, where that has changed."""
+        heads = await self._ledger.heads(owners)
+        await self._learn([owner for owner in owners if owner not in self._due])
+        documents, dues = [], {}
+        for owner in owners:
+            version, known = self._due[owner]
+            due = next_due(heads[owner].state)
+            if due != known:
+                documents.append(Document(owner, version, b"{}", {"due": due or None}))
+                dues[owner] = (version + 1, due)
+        if documents:
+            lost = await self._views.save(DUE, documents)
+            self.forget(lost)
+            self._due.update({o: d for o, d in dues.items() if o not in lost})
+            if lost:
+                await self.note_due(lost)
+        while len(self._due) > REMEMBERED:
+            self._due.popitem(last=False)
+
+    def forget(self, owners: Sequence[str]) -> None:
+        """Read what is written of these owners again, before it is next compared."""
+        for owner in owners:
+            self._due.pop(owner, None)
+
+    async def _learn(self, owners: list[str]) -> None:
+        if owners:
+            there = await self._views.load(DUE, owners)
+            for owner in owners:
+                document = there.get(owner)
+                due = int(document.index.get("due") or 0) if document else 0
+                self._due[owner] = (document.version if document else 0, due)
+
+
+def next_due(account: Account) -> int:
+    """When time next changes an account, or ends a transfer it has sent; 0: never."""
+    due = account.due or NEVER
+    for sent in account.sent.values():
+        if sent.until:
+            due = min(due, sent.until)
+    return 0 if due == NEVER else due
