@@ -57,3 +57,38 @@ def test_every_line_of_the_table_lets_somebody_in():
     for route in ROUTES:
         assert route.methods, route.template
         assert route.owner == ("{member_id}" in route.template)
+
+
+@pytest.mark.parametrize(
+    ("path", "member_id", "methods"),
+    [
+        ("/v1/rewards", None, {"GET", "HEAD"}),
+        ("/v1/rewards/mug:retire", None, {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}),
+        ("/v1/rewards/mug/stock", None, {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}),
+        ("/v1/members/M1/rewards", "M1", {"GET", "HEAD"}),
+        (
+            "/v1/members/M1/redemptions",
+            "M1",
+            {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"},
+        ),
+        (
+            "/v1/members/M1/redemptions/r1:confirm",
+            "M1",
+            {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"},
+        ),
+    ],
+)
+def test_rewards_and_redemptions_go_to_points(path: str, member_id: str | None, methods: set[str]):
+    found = match(path)
+    assert found is not None
+    assert (found.route.service, found.member_id) == ("points", member_id)
+    assert found.route.methods == methods
+
+
+def test_only_those_who_keep_the_catalogue_may_change_it():
+    found = match("/v1/rewards/mug")
+    assert found is not None
+    found.route.admit("PUT", Principal("s", frozenset({"marketer"})), None)
+    for role in ("member", "agent", "partner"):
+        with pytest.raises(ServiceError, match="role_missing"):
+            found.route.admit("PUT", Principal("s", frozenset({role})), None)
