@@ -1,0 +1,238 @@
+"""Stock of a reward, in slices: what a slice holds, and what may be done with it.
+
+Invariants:
+
+* left = added − taken + given back, and never below zero: only what is there is taken;
+* a redemption takes once of a slice; what it took is settled or given back, each once;
+* what was settled may still come back (a cancelled redemption), what came back is never settled;
+* ``open`` holds what is neither settled nor given back yet, and no more than ``MOST_OPEN`` of it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
+
+from contracts.catalogue import (
+    StockAdded,
+    StockGivenBack,
+    StockSettled,
+    StockSought,
+    StockTaken,
+)
+from kit.errors import ServiceError
+
+MOST_OPEN = 1_000
+MOST_STOCK = 10**9
+
+Fact = StockAdded | StockTaken | StockSought | StockSettled | StockGivenBack
+
+
+class SliceShort(ServiceError):
+    """This slice holds less than is asked; others may hold more."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__("refused", "slice_short", "This slice holds too little", left=left)
+
+
+class SoldOut(ServiceError):
+    """All slices together hold less than is asked."""
+
+    def __init__(self, reward_id: str, asked: int, left: int) -> None:
+        message = f"Only {left} are left, {asked} were asked for" if left else "It is sold out"
+        super().__init__(
+            "refused", "sold_out", message, reward_id=reward_id, asked=asked, left=left
+        )
+
+
+class TakeClosed(ServiceError):
+    """The redemption's stock went back; it needs a new redemption to take again."""
+
+    def __init__(self, redemption_id: str) -> None:
+        super().__init__(
+            "refused",
+            "stock_given_back",
+            "What this redemption had reserved went back to the stock; redeem again",
+            redemption_id=redemption_id,
+        )
+
+
+class NotOpen(ServiceError):
+    """There is nothing of this redemption in the slice that waits to be settled or given back."""
+
+    def __init__(self, redemption_id: str) -> None:
+        super().__init__(
+            "refused",
+            "stock_not_reserved",
+            "Nothing is reserved for this redemption",
+            redemption_id=redemption_id,
+        )
+
+
+class OpenTake(msgspec.Struct, frozen=True, array_like=True):
+    """Taken, and neither settled nor given back."""
+
+    member_id: str
+    quantity: int
+    until: int
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """What a slice's facts add up to."""
+
+    added: int = 0
+    taken: int = 0
+    given_back: int = 0
+    settled: int = 0
+    open: dict[str, OpenTake] = {}
+
+    @property
+    def left(self) -> int:
+        """How many may still be taken."""
+        return self.added - self.taken + self.given_back
+
+    @property
+    def due(self) -> int | None:
+        """When the first open take must be looked at."""
+        return min((take.until for take in self.open.values()), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """Put this slice's share of a delivery into it."""
+
+    fact: StockAdded
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Take, all of it here or nothing; ``part``: as much of it as is here."""
+
+    fact: StockTaken
+    part: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seek:
+    """Take all of it here; else note that it is taken elsewhere."""
+
+    fact: StockTaken
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """What was taken is paid for."""
+
+    reward_id: str
+    redemption_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """Put back what is open, or ``settled`` of what is settled already."""
+
+    reward_id: str
+    redemption_id: str
+    settled: int = 0
+
+
+Command = Add | Take | Seek | Settle | GiveBack
+
+
+def decide(state: Slice, command: Command) -> Fact:
+    """Return the fact a command makes.
+
+    Raises SliceShort, NotOpen, and ServiceError ``too_many`` or ``invalid`` beyond the bounds.
+    """
+    match command:
+        case Add(fact):
+            return _added(state, fact)
+        case Take(fact, part):
+            return _taken(state, fact, part)
+        case Seek(fact):
+            return _sought(state, fact)
+        case Settle(reward_id, redemption_id):
+            return StockSettled(reward_id, redemption_id, _open(state, redemption_id))
+        case GiveBack(reward_id, redemption_id, settled):
+            if settled and redemption_id not in state.open:
+                return StockGivenBack(reward_id, redemption_id, settled)
+            return StockGivenBack(reward_id, redemption_id, _open(state, redemption_id))
+
+
+def _open(state: Slice, redemption_id: str) -> int:
+    take = state.open.get(redemption_id)
+    if take is None:
+        raise NotOpen(redemption_id)
+    return take.quantity
+
+
+def _added(state: Slice, fact: StockAdded) -> StockAdded:
+    if state.left + fact.quantity > MOST_STOCK:
+        raise ServiceError(
+            "invalid", "too_much_stock", f"A slice holds at most {MOST_STOCK}", left=state.left
+        )
+    return fact
+
+
+def _taken(state: Slice, fact: StockTaken, part: bool) -> StockTaken:
+    quantity = min(fact.quantity, state.left) if part else fact.quantity
+    if quantity > state.left or not quantity:
+        raise SliceShort(state.left)
+    if len(state.open) >= MOST_OPEN:
+        raise ServiceError(
+            "too_many", "too_many_reserved", "Too many are reserved at once; try again shortly"
+        )
+    return replace(fact, quantity=quantity)
+
+
+def _sought(state: Slice, fact: StockTaken) -> StockTaken | StockSought:
+    if fact.quantity <= state.left:
+        return _taken(state, fact, False)
+    return StockSought(
+        fact.reward_id, fact.redemption_id, fact.member_id, fact.quantity, fact.until
+    )
+
+
+def apply(state: Slice, fact: Fact) -> Slice:
+    """The slice after a fact."""
+    match fact:
+        case StockAdded():
+            return replace(state, added=state.added + fact.quantity)
+        case StockTaken():
+            take = OpenTake(fact.member_id, fact.quantity, fact.until)
+            opened = {**state.open, fact.redemption_id: take}
+            return replace(state, taken=state.taken + fact.quantity, open=opened)
+        case StockSettled():
+            settled = state.settled + fact.quantity
+            return replace(state, settled=settled, open=_without(state, fact.redemption_id))
+        case StockGivenBack():
+            back = state.given_back + fact.quantity
+            settled = state.settled - (0 if fact.redemption_id in state.open else fact.quantity)
+            opened = _without(state, fact.redemption_id)
+            return replace(state, given_back=back, settled=settled, open=opened)
+        case StockSought():
+            return state
+
+
+def _without(state: Slice, redemption_id: str) -> dict[str, OpenTake]:
+    return {name: take for name, take in state.open.items() if name != redemption_id}
+
+
+def shares(delivery: int, slices: int, first: int) -> Iterator[tuple[int, int]]:
+    """Yield each slice and its share of a delivery, from slice ``first`` on; none is empty."""
+    whole, rest = divmod(delivery, slices)
+    for step in range(slices):
+        if quantity := whole + (step < rest):
+            yield (first + step) % slices, quantity
+
+
+def plan(left: Sequence[int], home: int, wanted: int) -> dict[int, int] | None:
+    """Where to take ``wanted`` from, walking on from ``home``; None when there is too little."""
+    planned: dict[int, int] = {}
+    for step in range(len(left)):
+        place = (home + step) % len(left)
+        if wanted and (quantity := min(wanted, left[place])) > 0:
+            planned[place] = quantity
+            wanted -= quantity
+    return None if wanted else planned

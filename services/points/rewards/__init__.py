@@ -1,0 +1,1 @@
+"""Rewards: the catalogue, its stock, and what members redeem."""
