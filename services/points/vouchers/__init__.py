@@ -1,0 +1,1 @@
+"""Vouchers: series of codes, their issue, and their redemption at a till."""
