@@ -23,6 +23,7 @@ WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 STAFF = ("agent", "marketer", "operator")
 READERS = (*STAFF, "partner")
 CLERKS = ("agent", "operator", "partner")
+CASES = ("agent", "operator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,12 @@ ROUTES = (
     Route(f"{MEMBER}/redemptions/*", POINTS, read=READERS, write=CLERKS, owner=True),
     Route("/v1/rewards", POINTS, read=ROLES),
     Route("/v1/rewards/*", POINTS, read=ROLES, write=("marketer", "operator")),
+    Route(f"{MEMBER}/vouchers", POINTS, read=CASES, write=CASES, owner=True),
+    Route("/v1/voucher-series", POINTS, read=STAFF),
+    Route("/v1/voucher-series/*", POINTS, read=STAFF, write=("marketer", "operator")),
+    Route("/v1/vouchers:validate", POINTS, write=CLERKS),
+    Route("/v1/vouchers:redeem", POINTS, write=("partner",)),
+    Route("/v1/vouchers/*", POINTS, write=("agent", "partner")),
     Route(f"{MEMBER}/home", HERE, read=READERS, owner=True),
     Route("/v1/members:batch", MEMBERS, write=CLERKS, batch=True),
     Route("/v1/members", MEMBERS, read=READERS, write=("member", *CLERKS)),

@@ -1,3 +1,4 @@
+import contextlib
 import re
 from urllib.parse import quote, unquote
 
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.routes import ROUTES, canonical, match, own_path
-from kit.auth import Principal
+from kit.auth import ROLES, Principal
 from kit.errors import ServiceError
 
 TRICKS = st.text(alphabet="/.%25eE2fFM1:;\\a\x00é ~_-me", max_size=30)
@@ -92,3 +93,36 @@ def test_only_those_who_keep_the_catalogue_may_change_it():
     for role in ("member", "agent", "partner"):
         with pytest.raises(ServiceError, match="role_missing"):
             found.route.admit("PUT", Principal("s", frozenset({role})), None)
+
+
+def principal(role: str) -> Principal:
+    return Principal("s", frozenset({role}), "M1" if role == "member" else None)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/members/M1/vouchers", {"member", "agent", "operator"}),
+        ("POST", "/v1/members/M1/vouchers", {"member", "agent", "operator"}),
+        ("GET", "/v1/voucher-series", {"agent", "marketer", "operator"}),
+        ("PUT", "/v1/voucher-series/spring", {"marketer", "operator"}),
+        ("POST", "/v1/voucher-series/spring/codes", {"marketer", "operator"}),
+        ("POST", "/v1/vouchers:validate", {"agent", "operator", "partner"}),
+        ("POST", "/v1/vouchers:redeem", {"partner"}),
+        ("POST", "/v1/vouchers/vch_1:cancel", {"agent", "partner"}),
+        ("POST", "/v1/vouchers/vch_1:undo", {"agent", "partner"}),
+    ],
+)
+def test_vouchers_are_the_points_services_and_let_in_those_who_may_be_right(
+    method: str, path: str, allowed: set[str]
+):
+    found = match(path)
+    assert found is not None
+    assert found.route.service == "points"
+    assert method in found.route.methods
+    admitted = set()
+    for role in ROLES:
+        with contextlib.suppress(ServiceError):
+            found.route.admit(method, principal(role), found.member_id)
+            admitted.add(role)
+    assert admitted == allowed
