@@ -1,8 +1,8 @@
 """Structured logs, one JSON object a line, without personal data.
 
 What never reaches a log: tokens and secrets, e-mail addresses, phone numbers, names, addresses,
-birthdays. Fields are struck out by name, texts by pattern; an exception is logged by type, place
-and message, and a validation error without the input that it quotes.
+birthdays, codes that are worth money. Fields are struck out by name, texts by pattern; an exception
+is logged by type, place and message, and a validation error without the input that it quotes.
 """
 
 import logging
@@ -31,6 +31,7 @@ _PRIVATE_TEXT = re.compile(
     r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"  # an e-mail address
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # user and password in an address
     r"|(?<![\w.-])\+\d[\d\s().-]{6,18}\d(?![\w-])"  # an international phone number
+    r"|(?<![\w-])[0-9A-Za-z]{4}(?:-[0-9A-Za-z]{4}){4}(?![\w-])"  # a code in groups of four
 )
 _MOST_DEPTH = 6
 _QUIET = ("uvicorn.access", "httpx", "httpcore", "asyncio", "aiohttp.access")

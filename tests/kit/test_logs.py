@@ -55,6 +55,7 @@ def test_private_fields_are_struck_out_however_deep(lines: Any):
         "mail to ada.lovelace+club@mail.example.org failed",
         "mongodb://app:pa55word@db/mooring is out",
         "call +44 1234 567 890 back",
+        "code 7K3M-9QXZ-0D4T-V8WA-PE2C is unknown",
     ],
 )
 def test_private_texts_are_struck_out_wherever_they_stand(lines: Any, text: str):
@@ -63,14 +64,15 @@ def test_private_texts_are_struck_out_wherever_they_stand(lines: Any, text: str)
     own, library = lines()
     for line in (own["reason"], own["items"][0], library["event"]):
         assert "[redacted]" in line
-        for private in (JWT, "abcdefgh12345678", "ada.lovelace", "pa55word", "1234 567"):
+        for private in (JWT, "abcdefgh12345678", "ada.lovelace", "pa55word", "1234 567", "7K3M"):
             assert private not in line
 
 
 def test_numbers_ids_and_times_are_not_taken_for_phone_numbers(lines: Any):
-    structlog.get_logger("t").info("ok", seq=1234567890, key="2026-03-01T09:30:00Z", route="a-1")
+    key = "2026-03-01T09:30:00Z", "0af76519-16cd-43dd-8448-eb211c80319c"
+    structlog.get_logger("t").info("ok", seq=1234567890, key=key, route="a-1")
     (line,) = lines()
-    assert (line["seq"], line["key"], line["route"]) == (1234567890, "2026-03-01T09:30:00Z", "a-1")
+    assert (line["seq"], line["key"], line["route"]) == (1234567890, list(key), "a-1")
 
 
 class File(BaseModel):
