@@ -92,6 +92,12 @@ def verify(
     raise typer.Exit(0 if report.ok else BROKEN)
 
 
+@app.command()
+def seal(data: Data = DEFAULT_DATA, mongo: Mongo = None) -> None:
+    """Seal what no seal covers, as it stands now: a ledger older than its seals, a lost topic."""
+    print(f"{_run(_seal(Place(data=data, mongo=mongo))):,} entries sealed that were in no seal")
+
+
 def _values(report: Report) -> dict[str, Any]:
     findings = [vars(finding) for finding in report.findings]
     return {"ok": report.ok, **vars(report), "findings": findings}
@@ -132,6 +138,11 @@ async def _export(place: Place, file: Path) -> int:
                 out.write(line + b"\n")
                 lines += 1
     return lines
+
+
+async def _seal(place: Place) -> int:
+    async with _opened(place) as chain:
+        return await chain.seal_missing()
 
 
 async def _verify(place: Place, head: str | None) -> Report:

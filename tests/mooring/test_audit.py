@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -130,6 +131,21 @@ def test_the_verifier_runs_alone_on_the_standard_library(export: Path, tmp_path:
     assert (broken.returncode, broken.stdout.splitlines()[-1]) == (1, "BROKEN")
     assert run().returncode == run(export, "--head", "x").returncode == 2
     assert run(export.with_name("nowhere")).returncode == 2
+
+
+def test_what_is_in_no_seal_is_sealed_when_asked(
+    mooring: Audit, data: Path, tmp_path: Path
+) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(data, older)
+    for seals in older.glob("points.seals.*"):
+        seals.unlink()
+    for chains in older.glob("points.views.*"):
+        chains.unlink()
+    said = mooring("seal", "--data", older).stdout
+    assert said == "41 entries sealed that were in no seal\n"
+    assert mooring("verify", "--data", older).stdout.splitlines()[-1] == "verified"
+    assert mooring("seal", "--data", older).stdout.startswith("0 entries")
 
 
 def test_a_file_that_is_read_in_turns_gives_the_same_report(export: Path) -> None:

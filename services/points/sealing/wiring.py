@@ -14,6 +14,7 @@ from kit.settings import StoreSettings
 from kit.store import Store, open_store
 from kit.views.lease import LEASES, journal_lease
 from services.points.domain.seals import Heads
+from services.points.sealing.catching_up import seal_missing
 from services.points.sealing.chains import CHAINS, Chains, chains, heads
 from services.points.sealing.exporting import export_lines
 from services.points.sealing.sealer import SealingTask, sealing_task
@@ -55,6 +56,10 @@ class Sealing:
     def export(self) -> AsyncIterator[bytes]:
         """The lines of an export."""
         return export_lines(self.entries, self.seals, self.clock)
+
+    async def seal_missing(self) -> int:
+        """Seal what no seal covers, which no process does by itself; return how many entries."""
+        return await seal_missing(self.entries, self.seals, self.chains, self.clock)
 
     async def rebuild(self) -> int:
         """Drop the chains' snapshots and fold them again; return how many there are."""

@@ -223,6 +223,30 @@ async def test_a_forged_message_on_the_topic_shows_as_an_entry_that_is_not_there
     )
 
 
+async def test_a_ledger_that_is_older_than_its_seals_is_sealed_when_asked(books: Books) -> None:
+    await books.post(ACCOUNTS, 3)
+    await books.publish()
+    lost = books.bus.subscribe([ENTRIES.name], "points-seal")
+    assert len(await lost.poll(100, 2)) == 24
+    await lost.commit()
+    await lost.close()
+    await books.round(ACCOUNTS)
+    await books.post(ACCOUNTS[:2])
+    report = verified(await books.export())
+    assert str(report.findings[0]).partition(" (")[0] == (
+        f"{report.findings[0].stream} seq 1: is in no seal, though seq 4 of its stream is"
+    )
+    assert len(report.findings) == 8
+    assert await books.sealing.seal_missing() == 26
+    report = verified(await books.export())
+    assert report.ok
+    assert (report.entries, report.sealed, report.unsealed) == (34, 34, 0)
+    assert await books.sealing.seal_missing() == 0
+    await books.publish()
+    await books.seal()
+    assert verified(await books.export()).ok
+
+
 @pytest.mark.parametrize("streams", [[], ACCOUNTS[:1]])
 async def test_a_chain_without_seals_has_a_head_too(books: Books, streams: list[str]) -> None:
     await books.post(streams)

@@ -234,7 +234,9 @@ def test_entries_of_two_streams_that_change_places_are_found(kept: Lines) -> Non
 def test_a_stream_that_stands_in_two_places_is_found(kept: Lines) -> None:
     place = at(kept, "account:M4", 4)
     moved = [*kept[:place], *kept[place + 2 : -1], *kept[place : place + 2]]
-    assert first(verified(closed(moved))) == ("account:M4", 4)
+    report = verified(closed(moved))
+    assert first(report) == ("account:M4", 4)
+    assert report.findings[-1].what == "stands apart from the entries of its stream"
 
 
 @pytest.mark.parametrize("lines_left", [1, 5, 14, 30, 50])
@@ -267,7 +269,42 @@ def test_a_seal_stream_that_is_gone_is_found_by_a_witness(kept: Lines) -> None:
 def test_a_seal_taken_out_of_its_stream_is_found(kept: Lines, seq: int) -> None:
     stream = seals_of(kept)[0][0]
     report = verified(without(kept, at(kept, stream, seq)))
-    assert first(report) == (stream, seq)
+    assert str(report.findings[0]).startswith(
+        f"{stream} seq {seq}: is missing: seal {seq + 1} stands in its place"
+    )
+
+
+@pytest.mark.parametrize("seq", [1, 2, 3])
+def test_a_seal_that_stands_twice_is_found(kept: Lines, seq: int) -> None:
+    stream = seals_of(kept)[0][0]
+    place = at(kept, stream, seq)
+    report = verified(closed([*kept[:place], kept[place], *kept[place:-1]]))
+    assert str(report.findings[0]).startswith(
+        f"{stream} seq {seq}: stands where seal {seq + 1} should"
+    )
+
+
+def test_a_seal_stream_made_anew_alone_is_not_the_one_its_neighbour_has_seen(kept: Lines) -> None:
+    every = facts(kept)
+    stream = seals_of(kept)[0][0]
+    before = "0" * 64
+    for fact in every:
+        if fact["stream"] == stream:
+            fact["posted_at"] -= 1
+            fact["body"]["previous"] = before
+            before = sha256(line_of(fact)).hexdigest()
+    report = verified(closed([kept[0], *map(line_of, every)]))
+    assert places(report) == [(stream, 1), (stream, 2)]
+    assert report.findings[0].what.startswith("is not the seal that seal:")
+
+
+@pytest.mark.parametrize("name", ["end", "seals", "entries", "head", "sha256"])
+def test_a_last_line_that_does_not_fit_says_in_what(kept: Lines, name: str) -> None:
+    end = json.loads(kept[-1]) | {name: "other"}
+    report = verified([*kept[:-1], line_of(end)])
+    assert first(report) == ("end", 0)
+    assert report.findings[0].what.startswith(f"{name} is 'other', and ")
+    assert not verified([*kept[:-1], kept[-1].replace(b",", b", ")]).ok
 
 
 def test_seals_in_another_order_are_found(kept: Lines) -> None:
@@ -379,7 +416,7 @@ def test_an_entry_with_two_hashes_is_found(kept: Lines) -> None:
         b"\xff\xfe",
         b"[" * 100_000,
         b"[]",
-        b'{"stream":"account:M4","stream":"account:M4"}',
+        b'{"stream":"account:M4","seq":3,"seq":3}',
         b'{"stream":"account:\\ud800","seq":3}',
         b'{"stream":"account:M4","seq":true}',
         b'{"stream":"account:M4","seq":0}',
