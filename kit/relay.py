@@ -3,6 +3,9 @@
 Only the holder of the journal's lease publishes. A holder that was put to sleep and superseded may
 still send a batch again, which consumers recognise by seq; it never sends one ahead of its turn,
 as ``unpublished`` always begins with the first unmarked fact of each stream.
+
+While few facts are under way, the marks of one batch are taken off beside the publication of the
+next: the mark is a durable write, and nobody who waits for a fact waits for its mark.
 """
 
 import asyncio
@@ -42,10 +45,14 @@ class Lease(Protocol):
 
 @dataclass(frozen=True)
 class RelaySettings:
-    """``renew_seconds`` must be well below the duration of the lease."""
+    """``renew_seconds`` must be well below the duration of the lease.
+
+    A batch of at most ``few`` facts is marked beside the next one.
+    """
 
     batch: int = 1_000
-    renew_seconds: float = 1.0
+    few: int = 100
+    renew_seconds: float = 2.0
     idle_seconds: float = 0.5
     first_backoff_seconds: float = 0.05
     longest_backoff_seconds: float = 5.0
@@ -65,6 +72,8 @@ class Relay:
     def __post_init__(self) -> None:
         self._held_at: float | None = None
         self._beat = time.monotonic()
+        self._unmarked: dict[str, Fact] = {}  # published; ``_marking`` takes their marks off
+        self._marking: asyncio.Task[None] | None = None
         self._backoff = Backoff(
             self.settings.first_backoff_seconds, self.settings.longest_backoff_seconds
         )
@@ -89,11 +98,13 @@ class Relay:
 
     async def _round(self, stop: asyncio.Event) -> None:
         try:
-            published = await self.step()
+            published = await self._publish_next()
             self._backoff.reset()
             if self._held_at is None:
                 await _sleep_unless(stop, self.settings.idle_seconds)
-            elif published == 0:
+            elif published < self.settings.batch:
+                if published == 0:
+                    await self._marked()  # until then the journal has what seems to be news
                 await self.journal.changed(self.settings.idle_seconds)
         except Unavailable as error:
             delay = self._backoff.next()
@@ -102,18 +113,56 @@ class Relay:
 
     async def step(self) -> int:
         """Publish and mark one batch; return how many facts, 0 also when another is the relay."""
+        published = await self._publish_next()
+        await self._marked()
+        return published
+
+    async def _publish_next(self) -> int:
+        """Publish a batch and see to its marks; those of a large batch are off on return."""
         self._beat = time.monotonic()
-        if not await self._hold():
+        if self._held_at is None and not await self._hold():
             return 0
-        facts = await self.journal.unpublished(self.settings.batch)
-        if not facts or not await self._hold():
+        published = set(self._unmarked)  # a mark may go while the journal is being read
+        held, unpublished = await asyncio.gather(
+            self._hold(), self.journal.unpublished(self.settings.batch)
+        )
+        facts = [fact for fact in unpublished if fact.id not in published]
+        if not held or not facts or not await self._hold():
             return 0
         messages = self._messages(facts)
         if messages:
             await self.bus.publish(messages)
-        await self.journal.mark_published(facts)
+        await self._see_to_marks(facts)
         self.metrics.relayed(self.journal.name, len(facts))
         return len(facts)
+
+    async def _see_to_marks(self, facts: Sequence[Fact]) -> None:
+        """Have the marks of what is published taken off, beside what comes next if few."""
+        if self._marking is not None and self._marking.done():
+            await self._marked()
+        self._unmarked.update((fact.id, fact) for fact in facts)
+        if self._marking is None:
+            self._marking = asyncio.create_task(self._mark())
+        if len(facts) > self.settings.few:
+            await self._marked()
+
+    async def _mark(self) -> None:
+        """Take off the marks of all that is published, and of what is meanwhile."""
+        while self._unmarked:
+            facts = list(self._unmarked.values())
+            await self.journal.mark_published(facts)
+            for fact in facts:
+                del self._unmarked[fact.id]
+
+    async def _marked(self) -> None:
+        """Return when nothing waits for its mark. Raises Unavailable; what waited comes again."""
+        marking, self._marking = self._marking, None
+        if marking is None:
+            return
+        try:
+            await marking
+        finally:
+            self._unmarked.clear()
 
     def _messages(self, facts: Sequence[Fact]) -> list[Message]:
         routed = ((self.topic_of(fact), fact) for fact in facts)

@@ -8,6 +8,7 @@ become visible after one that was numbered or timed later.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from msgspec import Raw
 
 from contracts.envelope import SEQ_DIGITS, Fact, fact_id
 from kit.journal.drafts import require_steps
+from kit.journal.outlook import Outlook
 from kit.journal.port import Appended, Draft
 from kit.mongo.driver import Client, Documents, Index, Row
 
@@ -28,10 +30,6 @@ ROUNDS = 4
 IDS, ALTERNATIVES = 1000, 100
 TAIL_WINDOWS = (2, 16)
 TAIL_READERS = 8
-POLL_SECONDS, IDLE_POLL_SECONDS = 0.005, 0.025
-POLLS_UNTIL_IDLE = 50
-# A store that answers slowly is busy, and the asking must not be what keeps it so.
-ANSWERS_BETWEEN_POLLS = 20
 # So many places of a stream are looked at in one query: two of them do for 5,000 facts.
 PROBES = 72
 # A refused draft whose rival is not to be seen yet waits for the rival's majority.
@@ -53,6 +51,8 @@ class MongoJournal:
         self._name = name
         self._facts: Documents = client.documents(f"{name}.journal")
         self._appended = asyncio.Event()
+        self._outlook = Outlook()
+        self._limit = 1000
 
     @property
     def name(self) -> str:
@@ -66,6 +66,7 @@ class MongoJournal:
     async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
         """Append drafts in rounds, each one insert sorted by id: crossed orders deadlock."""
         require_steps(drafts)
+        self._outlook.appending(fact_id(draft.stream, draft.seq) for draft in drafts)
         places: dict[str, list[int]] = {}
         for place, draft in enumerate(drafts):
             places.setdefault(draft.stream, []).append(place)
@@ -82,6 +83,7 @@ class MongoJournal:
             rest = [line for line in rest if line]
             first = False
         await self._resolve(drafts, refused, outcomes)
+        self._outlook.refused(fact_id(drafts[at].stream, drafts[at].seq) for at in refused)
         self._appended.set()
         return outcomes
 
@@ -244,8 +246,11 @@ class MongoJournal:
         So of each stream the fact before the first one found is looked at: when it is unpublished
         too, the stream's earlier facts are fetched.
         """
-        self._appended.clear()
-        rows = await self._facts.find(_UNPUBLISHED, sort=[("out", ASCENDING)], limit=limit)
+        rows = self._outlook.glimpse(limit)
+        if not rows:
+            self._appended.clear()
+            rows = await self._unpublished(limit)
+        self._limit = limit
         streams: dict[str, list[Row]] = {}
         for row in rows:
             streams.setdefault(row["stream"], []).append(row)
@@ -258,12 +263,17 @@ class MongoJournal:
         facts = (_to_fact(row) for line in streams.values() for row in _gapless(line))
         return list(islice(facts, limit))
 
+    async def _unpublished(self, limit: int) -> list[Row]:
+        rows = await self._facts.find(_UNPUBLISHED, sort=[("out", ASCENDING)], limit=limit)
+        self._outlook.found(rows)
+        return rows
+
     async def _late(self, streams: dict[str, list[Row]]) -> list[str]:
         """Return the streams of which a fact before the first one found is unpublished."""
         before = {
             fact_id(stream, _seq(line[0]) - 1): stream
             for stream, line in streams.items()
-            if _seq(line[0]) > 1
+            if not self._outlook.published(stream, _seq(line[0]) - 1)
         }
         late: list[str] = []
         for part in _parts(list(before), IDS):
@@ -275,6 +285,7 @@ class MongoJournal:
         """Take the mark off ``facts``."""
         for part in _parts(sorted(fact.id for fact in facts), IDS):
             await self._facts.unset({"_id": {"$in": list(part)}}, "out")
+        self._outlook.marked(facts)
 
     async def changed(self, timeout: float) -> None:
         """Return when something is unpublished, or this process has appended since it was asked.
@@ -282,22 +293,22 @@ class MongoJournal:
         Other processes' appends are found by asking; a change stream would need a replica set.
         """
         loop = asyncio.get_running_loop()
-        deadline, polls = loop.time() + timeout, 0
-        while not self._appended.is_set():
+        deadline = loop.time() + timeout
+        pause = self._outlook.pause(0.0) if self._outlook.alone else 0.0
+        while not await self._appended_within(min(pause, deadline - loop.time())):
             asked = loop.time()
-            if await self._facts.find(_UNPUBLISHED, fields=["_id"], limit=1):
-                break
-            polls += 1
-            pause = POLL_SECONDS if polls < POLLS_UNTIL_IDLE else IDLE_POLL_SECONDS
-            pause = max(pause, ANSWERS_BETWEEN_POLLS * (loop.time() - asked))
-            if loop.time() + pause > deadline:
-                pause = max(0.0, deadline - loop.time())
-            try:
-                await asyncio.wait_for(self._appended.wait(), pause)
-            except TimeoutError:
-                if loop.time() >= deadline:
-                    break
-        self._appended.clear()
+            if rows := await self._unpublished(self._limit):
+                self._outlook.glimpsed(self._limit, rows)
+                return
+            if loop.time() >= deadline:
+                return
+            pause = self._outlook.pause(loop.time() - asked)
+
+    async def _appended_within(self, seconds: float) -> bool:
+        if seconds > 0 and not self._appended.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._appended.wait(), seconds)
+        return self._appended.is_set()
 
     async def close(self) -> None:
         """Do nothing: the connections belong to the store."""

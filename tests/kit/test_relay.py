@@ -1,7 +1,7 @@
 """The relay with real leases: one at a time, and a successor without a pause."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -115,3 +115,37 @@ async def test_a_relay_that_died_is_succeeded_when_its_lease_has_run_out(
     assert await second.step() == 5
     assert await first.step() == 0
     assert await all_published(bus) == {f"t:M{n}": [1, 2] for n in range(5)}
+
+
+class SlowToMark(SqliteJournal):
+    """Marks when it is let."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        super().__init__(folder, name)
+        self.let = asyncio.Event()
+
+    async def mark_published(self, facts: Sequence[Fact]) -> None:
+        await self.let.wait()
+        await super().mark_published(facts)
+
+
+async def test_facts_are_published_once_while_the_marks_of_earlier_ones_are_taken_off(
+    bus: SqliteBus, views: SqliteViews, tmp_path: Path
+) -> None:
+    journal = SlowToMark(tmp_path, "slow")
+    await journal.prepare()
+    stop, received = asyncio.Event(), bus.subscribe([TOPIC], "watching")
+    lease = Lease(views, LEASES, "relay", "one", 0.5, system_clock)
+    running = asyncio.create_task(Relay(journal, bus, _topic_of, lease).run(stop))
+    async with asyncio.timeout(10):
+        for seq in (1, 2, 3):
+            await append(journal, seq, seq)
+            while len(await received.poll(100, 0.1)) == 0:
+                pass
+            assert len(await journal.unpublished(100)) == 5 * seq
+        journal.let.set()
+        stop.set()
+        await running
+    assert await journal.unpublished(100) == []
+    assert await all_published(bus) == {f"t:M{n}": [1, 2, 3] for n in range(5)}
+    await journal.close()

@@ -1,0 +1,94 @@
+"""How often a journal is asked for news, by who appends to it."""
+
+from msgspec import Raw
+
+from contracts.envelope import Fact
+from kit.journal.outlook import (
+    ALONE_AFTER_SECONDS,
+    ALONE_POLL_SECONDS,
+    IDLE_POLL_SECONDS,
+    POLL_SECONDS,
+    Outlook,
+)
+from kit.mongo.driver import Row
+
+OURS, THEIRS = "a:1/000000000001", "a:2/000000000001"
+
+
+class Time:
+    """Stands still until it is moved."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def row(id_: str) -> Row:
+    return {"_id": id_}
+
+
+def fact(stream: str, seq: int) -> Fact:
+    return Fact(stream, seq, f"k{seq}", "Tested", 1, 2, Raw(b"{}"))
+
+
+def test_who_appends_alone_asks_seldom() -> None:
+    time = Time()
+    outlook = Outlook(time)
+    outlook.appending([OURS])
+    assert not outlook.alone
+    time.now += ALONE_AFTER_SECONDS + 1
+    outlook.found([row(OURS)])
+    assert outlook.alone
+    assert outlook.pause(0.0) == ALONE_POLL_SECONDS
+
+
+def test_another_ones_fact_makes_it_ask_often_and_silence_less_often() -> None:
+    time = Time()
+    outlook = Outlook(time)
+    outlook.appending([OURS])
+    time.now += ALONE_AFTER_SECONDS + 1
+    outlook.found([row(OURS), row(THEIRS)])
+    assert outlook.pause(0.0) == POLL_SECONDS
+    time.now += 2
+    assert outlook.pause(0.0) == IDLE_POLL_SECONDS
+
+
+def test_who_only_relays_never_takes_itself_for_alone() -> None:
+    time = Time()
+    outlook = Outlook(time)
+    time.now += ALONE_AFTER_SECONDS + 1
+    assert outlook.pause(0.0) == IDLE_POLL_SECONDS
+
+
+def test_a_refused_draft_is_another_ones_fact() -> None:
+    time = Time()
+    outlook = Outlook(time)
+    outlook.appending([OURS])
+    outlook.refused([OURS])
+    time.now += ALONE_AFTER_SECONDS + 1
+    outlook.found([row(OURS)])
+    assert not outlook.alone
+
+
+def test_a_fact_whose_mark_is_gone_is_known_to_be_published_with_all_before_it() -> None:
+    outlook = Outlook()
+    outlook.marked([fact("a:1", 3), fact("a:1", 2)])
+    assert [outlook.published("a:1", seq) for seq in (0, 2, 3, 4)] == [True, True, True, False]
+    assert not outlook.published("a:2", 1)
+
+
+def test_what_a_poll_has_found_is_good_once_and_for_the_same_question() -> None:
+    time = Time()
+    outlook = Outlook(time)
+    outlook.glimpsed(10, [row(OURS)])
+    assert outlook.glimpse(10) == [row(OURS)]
+    assert outlook.glimpse(10) == []
+    outlook.glimpsed(10, [row(OURS)])
+    assert outlook.glimpse(20) == []
+    outlook.glimpsed(10, [row(OURS)])
+    time.now += 1
+    assert outlook.glimpse(10) == []
+    outlook.glimpsed(10, [row(OURS)])
+    outlook.marked([fact("a:1", 1)])
+    assert outlook.glimpse(10) == []
