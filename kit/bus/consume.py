@@ -66,8 +66,10 @@ class Consumer:
             self.settings.first_backoff_seconds, self.settings.longest_backoff_seconds
         )
         self._must_rewind = False
+        self._no_halts_at: int | None = None  # the subscription's generation when none was there
         self._beat = time.monotonic()
         self._lag_due = 0.0
+        self._asking: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -89,6 +91,8 @@ class Consumer:
 
     async def close(self) -> None:
         """Leave the group."""
+        if self._asking is not None:
+            await self._asking
         await self._subscription.close()
 
     async def step(self, poll_seconds: float = 0.0, stop: asyncio.Event | None = None) -> int:
@@ -115,7 +119,7 @@ class Consumer:
             self._must_rewind = False
             self.metrics.batch_took(self.group, time.perf_counter() - start)
         self._backoff.reset()
-        await self._report_lag()
+        self._report_lag()
         return len(received)
 
     async def _back_off(self, error: ServiceError, stop: asyncio.Event | None) -> None:
@@ -126,20 +130,43 @@ class Consumer:
             async with asyncio.timeout(delay):
                 await (stop or asyncio.Event()).wait()
 
-    async def _report_lag(self) -> None:
+    def _report_lag(self) -> None:
+        """Have the lag asked for, now and then, beside the work: no message waits for it."""
         now = time.monotonic()
-        if now >= self._lag_due:
+        if now >= self._lag_due and (self._asking is None or self._asking.done()):
             self._lag_due = now + self.settings.lag_every_seconds
-            with suppress(Unavailable):
-                self.metrics.lag(self.group, await self._subscription.lag())
+            self._asking = asyncio.create_task(self._ask_lag())
+
+    async def _ask_lag(self) -> None:
+        try:
+            self.metrics.lag(self.group, await self._subscription.lag())
+        except ServiceError as error:
+            _log.info("lag_unknown", group=self.group, error=str(error))
 
     async def _work(self, received: list[Received]) -> None:
-        halts = await self._halts.load()
+        halts = await self._halted(received)
         batch = sort_batch(received, halts, self.group)
         with batch_span(self.group, received):
             failed = await self._run(batch.run) if batch.run else []
         await self._put_aside([*batch.aside, *failed], batch.run, halts)
         self._count(batch.run, failed)
+
+    async def _halted(self, received: list[Received]) -> dict[str, Halt]:
+        """Return the group's halts, asking only when there may be some.
+
+        Whoever owns a partition halts its owners. So where there was none, there is none until
+        this member halts somebody or a partition comes to it.
+        """
+        generation = self._subscription.generation
+        if self._no_halts_at == generation and not any(
+            "retry-group" in it.headers for it in received
+        ):
+            return {}
+        self._no_halts_at = None
+        halts = await self._halts.load()
+        if not halts:
+            self._no_halts_at = generation
+        return halts
 
     async def _run(self, batch: list[Envelope]) -> list[Aside]:
         """Handle a batch; return what could not be handled, each owner's in order."""
@@ -190,6 +217,7 @@ class Consumer:
         letters = [dead_letter(it.received, self.group, it.reason, it.error) for it in asides]
         if letters:
             await self.bus.publish(letters)
+        self._no_halts_at = None
         await self._halts.save(self._changed_halts(asides, run, halts))
 
     def _changed_halts(

@@ -60,8 +60,14 @@ class KafkaSubscription:
         self._consumer: Any = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"consume-{group}")
         self._progress = Progress()
+        self._places: tuple[TopicPartition, ...] = ()
         self._abandoned = False
         self._closed = False
+
+    @property
+    def generation(self) -> int:
+        """Grows whenever a partition comes to this member."""
+        return self._progress.arrivals
 
     async def poll(self, limit: int, timeout: float) -> list[Received]:
         """Return up to ``limit`` messages, in order per partition."""
@@ -77,7 +83,8 @@ class KafkaSubscription:
 
     async def lag(self) -> int:
         """Return how many messages of the owned partitions are not committed yet."""
-        return await self._in_thread(lambda: self._cluster.lag_of(self._assignment(), self._group))
+        places = self._places
+        return await asyncio.to_thread(self._cluster.lag_of, places, self._group)
 
     async def close(self) -> None:
         """Leave the group."""
@@ -135,6 +142,7 @@ class KafkaSubscription:
                 self._rewind()
             batches = consumer.poll(timeout_ms=round(timeout * 1000), max_records=limit)
             _keep_joining(consumer)
+            self._places = tuple(self._assignment())
             messages: list[Received] = []
             for place, records in batches.items():
                 self._progress.polled(place, records[0].offset, records[-1].offset + 1)
@@ -177,6 +185,7 @@ class Progress:
     """What was polled and what is finished, per partition, since the last commit."""
 
     def __init__(self) -> None:
+        self.arrivals = 0
         self._first: dict[TopicPartition, int] = {}
         self._following: dict[TopicPartition, int] = {}
         self._finished: dict[TopicPartition, int] = {}
@@ -225,6 +234,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-python
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """They begin at the group's committed offset, whatever we knew of them."""
+        self._progress.arrivals += 1
         self._progress.lost(list(assigned))
 
 

@@ -44,6 +44,10 @@ class TopicSpec:
 class Subscription(Protocol):
     """One member of a consumer group. Used by one task at a time."""
 
+    @property
+    def generation(self) -> int:
+        """Grows whenever a partition comes to this member, before its messages are polled."""
+
     async def poll(self, limit: int, timeout: float) -> list[Received]:
         """Return up to ``limit`` messages, in order per partition, [] after ``timeout`` seconds.
 

@@ -53,7 +53,13 @@ class SqliteSubscription:
         self._files: dict[str, TopicFile] = {}
         self._books: GroupFile | None = None
         self._generation = -1
+        self._arrivals = 0
         self._renewing: asyncio.Task[None] | None = None
+
+    @property
+    def generation(self) -> int:
+        """Grows whenever a partition comes to this member."""
+        return self._arrivals
 
     async def poll(self, limit: int, timeout: float) -> list[Received]:
         """Return up to ``limit`` messages, shared fairly among the partitions that have some."""
@@ -90,6 +96,7 @@ class SqliteSubscription:
             place = (lease.topic, lease.number)
             before = self._owned.get(place)
             kept = before is not None and before.lease.epoch == lease.epoch
+            self._arrivals += not kept
             position = before.position if before is not None and kept else lease.committed
             owned[place] = Owned(lease, position)
         self._owned = owned

@@ -15,12 +15,13 @@ from contracts.envelope import Fact, encode_fact
 from contracts.topics import DEAD_LETTER_SUFFIX
 from kit.bus.backoff import Backoff
 from kit.bus.consume import Consumer, ConsumerSettings, Envelope
-from kit.bus.halts import HALTED
+from kit.bus.halts import HALTED, Halts
 from kit.bus.metrics import PrometheusMetrics
 from kit.bus.port import Message, TopicSpec
 from kit.bus.sqlite import SqliteBus
 from kit.errors import BrokenInvariant, Unavailable
 from kit.telemetry import current_traceparent, stop_tracing, trace_with
+from kit.views.port import Collection, Document, Query
 from kit.views.sqlite import SqliteViews
 
 TOPIC = "tests.v1"
@@ -130,8 +131,8 @@ async def test_what_it_does_is_counted(bus: SqliteBus, views: SqliteViews) -> No
     assert registry.get_sample_value("mooring_messages_handled_total", labels) == 1
     assert (dead("failed"), dead("halted"), dead("malformed")) == (1, 1, 1)
     assert registry.get_sample_value("mooring_batch_seconds_count", {"group": "g"}) == 1
-    assert registry.get_sample_value("mooring_consumer_lag", {"group": "g"}) == 0
     await consumer.close()
+    assert registry.get_sample_value("mooring_consumer_lag", {"group": "g"}) == 0
 
 
 async def test_a_single_message_is_handled_in_its_own_trace(
@@ -180,3 +181,60 @@ def test_back_off_doubles_to_its_limit_with_jitter() -> None:
         assert whole / 2 <= delay <= whole
     backoff.reset()
     assert backoff.next() <= 1.0
+
+
+async def test_a_halt_comes_along_with_a_partition_to_a_member_that_knew_of_none(
+    bus: SqliteBus, views: SqliteViews
+) -> None:
+    members = [f"M{n}" for n in range(8)]
+    seen: list[tuple[str, int]] = []
+
+    async def handler(batch: list[Envelope]) -> None:
+        seen.extend((it.fact.owner, it.fact.seq) for it in batch)
+
+    async def refuse(batch: list[Envelope]) -> None:
+        raise BrokenInvariant("overdrawn", "the balance would be negative")
+
+    first = Consumer(bus, [TOPIC], "g", handler, views, SETTINGS)
+    second = Consumer(bus, [TOPIC], "g", refuse, views, SETTINGS)
+    await bus.publish([message(it, 1) for it in members])
+    assert await first.step() == len(members)
+    while not await second.step():
+        await first.step()
+        await bus.publish([message(it, 2) for it in members])
+    await second.close()
+    halted = set(await Halts(views, "g").load())
+    assert 0 < len(halted) < len(members)
+    seen.clear()
+    await bus.publish([message(it, 3) for it in members])
+    while await bus.lag([TOPIC], "g"):
+        await first.step()
+    await first.close()
+    assert {member for member, seq in seen if seq == 3} == set(members) - halted
+
+
+class Counted(SqliteViews):
+    """Counts what is asked of it."""
+
+    asked = 0
+
+    async def find(self, collection: Collection, query: Query) -> list[Document]:
+        self.asked += 1
+        return await super().find(collection, query)
+
+
+async def test_halts_are_asked_for_once_where_there_are_none(
+    bus: SqliteBus, tmp_path: Path
+) -> None:
+    views = Counted(tmp_path / "views", "tests")
+    await views.prepare([HALTED])
+
+    async def handler(batch: list[Envelope]) -> None: ...
+
+    consumer = Consumer(bus, [TOPIC], "g", handler, views, SETTINGS)
+    for seq in (1, 2, 3):
+        await bus.publish([message("M1", seq)])
+        assert await consumer.step() == 1
+    assert views.asked == 1
+    await consumer.close()
+    await views.close()
