@@ -13,6 +13,8 @@ PURCHASES = 40
 class SlowTill:
     """Accepts after a while, and shows a purchase a while later."""
 
+    ask_every_seconds = 0.002
+
     def __init__(self) -> None:
         self.accepted: Counter[str] = Counter()
         self.begun: list[float] = []
