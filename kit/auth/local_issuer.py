@@ -14,7 +14,7 @@ from typing import Any
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from kit.auth.principal import ROLES
+from kit.auth.principal import ROLES, STEP_UP
 
 ALGORITHM = "ES256"
 
@@ -53,8 +53,12 @@ class LocalIssuer:
         *,
         subject: str | None = None,
         partner: str | None = None,
+        step_up: bool = False,
     ) -> str:
-        """A signed token for one role, valid from now on for ``ttl_seconds``."""
+        """A signed token for one role, valid from now on for ``ttl_seconds``.
+
+        With ``step_up`` it says that the caller used a second factor.
+        """
         if role not in ROLES:
             raise ValueError(f"role {role!r} is not one of {', '.join(ROLES)}")
         if role == "member" and not member_id:
@@ -69,6 +73,7 @@ class LocalIssuer:
             "roles": [role],
             "member_id": member_id,
             "partner": partner,
+            "acr": STEP_UP if step_up else None,
         }
         present = {name: value for name, value in claims.items() if value is not None}
         return jwt.encode({"alg": ALGORITHM, "kid": self._key.kid}, present, self._key)

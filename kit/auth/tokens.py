@@ -9,7 +9,8 @@ Invariants:
   that a key the issuer withdraws stops working soon.
 
 Claims read: ``sub``, ``roles`` (a list, or words in a text), ``member_id``, ``partner``. Roles that
-Mooring does not know are passed over: an identity provider serves others too.
+Mooring does not know are passed over: an identity provider serves others too. ``acr`` "step_up" or
+an ``amr`` with "mfa" (RFC 8176) says that the caller signed in with a second factor.
 """
 
 import time
@@ -32,7 +33,7 @@ from joserfc.jws import JWSRegistry
 from joserfc.jwt import JWTClaimsRegistry
 
 from kit.auth.keys import KeySource, PublicKey, RemoteKeys, StaticKeys
-from kit.auth.principal import ROLES, Principal
+from kit.auth.principal import ROLES, STEP_UP, Principal
 from kit.errors import ServiceError
 
 ALGORITHMS = {"RSA": ("RS256",), "EC": ("ES256",), "OKP": ("EdDSA", "Ed25519")}
@@ -203,7 +204,13 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
         roles=frozenset(role for role in words if role in ROLES),
         member_id=_name(claims, "member_id"),
         partner=_name(claims, "partner"),
+        stepped_up=_is_stepped_up(claims),
     )
+
+
+def _is_stepped_up(claims: Mapping[str, Any]) -> bool:
+    methods = claims.get("amr")
+    return claims.get("acr") == STEP_UP or (isinstance(methods, list) and "mfa" in methods)
 
 
 def _name(claims: Mapping[str, Any], claim: str) -> str | None:

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 
 from kit.auth.dependencies import Require
 from kit.errors import Kind
+from kit.http.idempotency import NEEDED
 from kit.http.problems import MEDIA_TYPE, STATUS, TITLES, Problem
 
 _SCHEMA_REF = {"$ref": "#/components/schemas/Problem"}
@@ -86,8 +87,15 @@ def _completed(made: dict[str, Any]) -> dict[str, Any]:
     schemas |= _problem_schemas()
     components["securitySchemes"] = {"bearer": BEARER}
     for operation in operations(made):
+        _declare_needed(operation)
         _declare_problems(operation)
     return made
+
+
+def _declare_needed(operation: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", ()):
+        if parameter["schema"].pop(NEEDED, False):
+            parameter["required"] = True
 
 
 def operations(api: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

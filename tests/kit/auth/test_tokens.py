@@ -91,6 +91,32 @@ async def test_several_audiences_and_roles_as_words_are_understood(
     assert (await verifier.verify(token)).roles == {"member", "agent"}
 
 
+@pytest.mark.parametrize(
+    ("change", "stepped_up"),
+    [
+        ({}, False),
+        ({"acr": "step_up"}, True),
+        ({"acr": "password"}, False),
+        ({"amr": ["pwd", "mfa"]}, True),
+        ({"amr": ["pwd"]}, False),
+        ({"amr": "mfa"}, False),
+        ({"acr": ["step_up"], "amr": {"mfa": True}}, False),
+    ],
+)
+async def test_a_second_factor_is_read_from_acr_or_amr(
+    verifier: TokenVerifier, key: ECKey, clock: Any, change: dict[str, Any], stepped_up: bool
+):
+    principal = await verifier.verify(signed(key, claims(clock, **change)))
+    assert principal.stepped_up is stepped_up
+
+
+async def test_the_local_issuer_can_say_that_a_second_factor_was_used(
+    verifier: TokenVerifier, issuer: LocalIssuer
+):
+    assert (await verifier.verify(issuer.token("member", "M1", step_up=True))).stepped_up
+    assert not (await verifier.verify(issuer.token("member", "M1"))).stepped_up
+
+
 async def test_the_algorithm_none_is_refused(verifier: TokenVerifier, clock: Any, key: ECKey):
     def part(content: dict[str, Any]) -> str:
         return base64.urlsafe_b64encode(json.dumps(content).encode()).rstrip(b"=").decode()
