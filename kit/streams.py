@@ -43,6 +43,7 @@ class New:
     """A fact that a decision makes; where it goes in the stream is not its business.
 
     ``input_hash`` is for facts that several commands may make; the others bear their command's.
+    ``after`` is the state after it, when deciding has folded it already: folding once is enough.
     """
 
     key: str
@@ -50,6 +51,7 @@ class New:
     occurred_at: int
     body: Any
     input_hash: bytes = b""
+    after: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,14 +234,19 @@ class Streams(Generic[S, C]):
                 steps.append(_Step(place, error=error))
                 continue
             facts: list[tuple[Fact, int | None]] = []
+            folded = True
             for new in news:
                 if (known := run.known.get(new.key)) is not None:
                     facts.append((known, None))
+                    folded = False  # the state has it already, ``after`` would have it twice
                     continue
                 seq += 1
                 draft = self._draft(stream, seq, posted_at, new, command)
                 fact = _fact_of(draft)
-                state = self._fold.apply(state, fact, new.body)
+                if folded and new.after is not None:
+                    state = new.after
+                else:
+                    state = self._fold.apply(state, fact, new.body)
                 facts.append((fact, len(drafts)))
                 drafts.append(draft)
             steps.append(_Step(place, tuple(facts)))

@@ -61,7 +61,10 @@ def deciding(policy: Policy) -> Callable[[Account, Command], list[New]]:
 
     def run(account: Account, command: Command) -> list[New]:
         steps = decide(account, command, policy)
-        return [New(step.key, type(step.fact).__name__, step.at, step.fact) for step in steps]
+        return [
+            New(step.key, type(step.fact).__name__, step.at, step.fact, after=step.after)
+            for step in steps
+        ]
 
     return run
 

@@ -13,6 +13,7 @@ account is bounded by its expiry rules, however long it lives (docs/ledger.md gi
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -199,35 +200,51 @@ def with_terms(lots: dict[str, Lot], terms: Iterable[LotTerms]) -> None:
             lots[new.lot] = msgspec.structs.replace(old, opens=new.opens, expires=new.expires)
 
 
+_LEFT, _HELD, _CREDITED, _SPENT, _EXPIRED, _REVERSED = range(6)
+_COLUMNS = {
+    "member": _LEFT,
+    "pending": _LEFT,
+    "held": _HELD,
+    "redemption": _SPENT,
+    "breakage": _EXPIRED,
+    "fill": _REVERSED,
+}
+
+
+@lru_cache(maxsize=1_000)
+def _column(account: str, comes_in: bool) -> tuple[int, int]:
+    """Where a posting to an account is added up, and with which sign.
+
+    What a system account gives is credited; what issuance takes is reversed, the others' is spent.
+    """
+    kind = account.partition("/")[0]
+    if (column := _COLUMNS.get(kind)) is not None:
+        return column, 1
+    if comes_in or kind == "clearing":
+        return _CREDITED, -1
+    return (_REVERSED if kind == "issuance" else _SPENT), 1
+
+
 def book(lots: dict[str, Lot], totals: dict[str, Totals], postings: Iterable[Posting]) -> None:
     """Book postings on lots and totals. A posting to a system account moves a running total."""
+    moves: dict[str, list[int]] = {}
+    wallets: dict[str, str] = {}
     for posting in postings:
-        name = lot_of(posting)
-        lot = lots.get(name) or Lot(posting.wallet)
-        total = totals.get(posting.wallet) or Totals()
-        account, amount = posting.account.partition("/")[0], posting.amount
-        left, held = lot.left, lot.held
-        credited = spent = expired = taken = 0
-        if account in ("member", "pending"):
-            left += amount
-        elif account == "held":
-            held += amount
-        elif account == "redemption":
-            spent = amount
-        elif account == "breakage":
-            expired = amount
-        elif account == "fill" or (account == "issuance" and amount > 0):
-            taken = amount
-        elif account in ("clearing", "issuance") or amount < 0:
-            credited = -amount
-        else:
-            spent = amount
+        name = posting.lot or endless_lot(posting.wallet)
+        if (move := moves.get(name)) is None:
+            move = moves[name] = [0, 0, 0, 0, 0, 0]
+            wallets[name] = posting.wallet
+        column, sign = _column(posting.account, posting.amount < 0)
+        move[column] += sign * posting.amount
+    for name, (left, held, credited, spent, expired, taken) in moves.items():
+        wallet = wallets[name]
+        lot = lots.get(name) or Lot(wallet)
         lots[name] = Lot(
             lot.wallet,
             lot.opens,
             lot.expires,
-            left,
-            held,
+            lot.left + left,
+            lot.held + held,
             lot.credited + credited,
             lot.spent + spent,
             lot.expired + expired,
@@ -235,7 +252,8 @@ def book(lots: dict[str, Lot], totals: dict[str, Totals], postings: Iterable[Pos
             lot.awaits,
         )
         if credited or spent or expired or taken:
-            totals[posting.wallet] = Totals(
+            total = totals.get(wallet) or Totals()
+            totals[wallet] = Totals(
                 total.credited + credited,
                 total.spent + spent,
                 total.expired + expired,

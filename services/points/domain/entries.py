@@ -43,11 +43,15 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One fact of a decision: its key in the stream, when it happened, what it is."""
+    """One fact of a decision: its key in the stream, when it happened, what it is.
+
+    ``after`` is the account with it.
+    """
 
     key: str
     at: int
     fact: PointsPosted | AccountMarked
+    after: Account
 
 
 class Course:
@@ -76,17 +80,16 @@ class Course:
             **more,
         )
         check_balanced(entry)
-        self._add(Step(key, at, entry))
+        self._add(key, at, entry)
 
     def mark(self, kind: MarkKind, key: str, at: int, mark_id: str, **more: Any) -> None:
         """Add a mark. ``more`` are the optional fields of AccountMarked."""
-        self._add(
-            Step(key, at, AccountMarked(self.owner, kind, mark_id, self.account.balances, **more))
-        )
+        balances = self.account.balances
+        self._add(key, at, AccountMarked(self.owner, kind, mark_id, balances, **more))
 
-    def _add(self, step: Step) -> None:
-        self.steps.append(step)
-        self.account = apply(self.account, step.fact, step.at)
+    def _add(self, key: str, at: int, fact: PointsPosted | AccountMarked) -> None:
+        self.account = apply(self.account, fact, at)
+        self.steps.append(Step(key, at, fact, self.account))
 
     def time_key(self) -> str:
         """A key for what time alone brings: the stream's next seq makes it unique."""
