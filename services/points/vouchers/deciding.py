@@ -41,9 +41,11 @@ def _define(content: str, now: int, series: Series, command: pool.Define) -> lis
 async def act(
     vouchers: Vouchers, voucher_id: str, command: VoucherCommand, *inputs: str | int | None
 ) -> Result:
-    """Do one thing to one voucher."""
+    """Do one thing to one voucher. A retry also mends a document that a stop left behind."""
     commands = [(voucher_id, command, digest(*inputs))]
     (result,) = await act_on_all(vouchers, commands, vouchers.clock())
+    if result.error is None and (result.repeated or not result.facts):
+        await freshen(vouchers.vouchers, [voucher_id])
     return result
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from contracts.envelope import Fact
 from contracts.vouchers import VoucherBudgetReturned, VoucherBudgetTaken, VoucherIssued
-from kit.bus.consume import Envelope
+from kit.bus.triage import Envelope
 from kit.views.port import Document, Query
 from kit.worker import Duty
 from services.points.domain.voucher_series import GiveBack, Series

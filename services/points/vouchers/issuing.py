@@ -55,7 +55,9 @@ async def issue(
         voucher_id, repeated = await _imported(vouchers, wanted, series.terms)
     else:
         voucher_id, repeated = await _generated(vouchers, wanted, series, series.terms)
-    voucher = (await vouchers.vouchers.heads([voucher_id], fresh=repeated))[voucher_id].state
+    if repeated:  # whoever issued it may have stopped before its document was written
+        await freshen(vouchers.vouchers, [voucher_id])
+    voucher = (await vouchers.vouchers.heads([voucher_id]))[voucher_id].state
     if voucher.terms.member_id != member_id:
         raise key_conflict(None)
     return Issued(voucher_id, voucher, repeated)
