@@ -35,6 +35,10 @@ class DyingSubscription:
     inner: Subscription
     fuse: Fuse
 
+    @property
+    def generation(self) -> int:
+        return self.inner.generation
+
     async def poll(self, limit: int, timeout: float) -> list[Received]:
         return await self.inner.poll(limit, timeout)
 
