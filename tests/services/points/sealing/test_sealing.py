@@ -7,6 +7,7 @@ from hashlib import sha256
 import pytest
 
 from contracts.envelope import decode_fact, encode_fact
+from contracts.seals import SealedRun
 from contracts.topics import ENTRIES, SEALS
 from kit.bus.consume import Envelope
 from kit.errors import Unavailable
@@ -68,6 +69,25 @@ async def test_seals_follow_each_other_and_name_one_of_another_partition(books: 
             assert other != stream
             assert by_place[other, other_seq] == hash_
     assert {seq for _, seq in by_place} == {1, 2, 3}
+
+
+async def test_a_witness_is_a_seal_of_the_same_worker_for_those_of_others_may_be_old(
+    books: Books,
+) -> None:
+    run = [(SealedRun("account:M1", 1, ("0" * 32,)),)]
+    await Sealer(books.sealing.chains, books.clock).seal({0: run, 1: run, 2: run, 3: run})
+    sealer = Sealer(books.sealing.chains, books.clock)
+    for number in (2, 3):
+        run = [(SealedRun("account:M1", number, ("0" * 32,)),)]
+        await sealer.seal({0: run, 2: run})
+    bodies = {
+        (fact.stream, fact.seq): json.loads(bytes(fact.body))
+        async for page in books.sealing.seals.scan()
+        for fact in page
+    }
+    assert bodies["seal:0", 2]["witness"][:2] == ["seal:1", 1]  # it has made none itself yet
+    assert bodies["seal:0", 3]["witness"][:2] == ["seal:2", 2]
+    assert bodies["seal:2", 3]["witness"][:2] == ["seal:0", 2]
 
 
 async def test_a_crash_between_a_seal_and_its_commit_leaves_a_chain_that_verifies(
