@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from contracts.envelope import Fact
-from kit.bus.triage import Envelope
 from kit.bus.port import Received
+from kit.bus.triage import Envelope
 from kit.clock import DAY
 from kit.errors import Unavailable
 from kit.views.port import Document
