@@ -4,12 +4,19 @@ The digest is a sum, modulo 2^256, of the BLAKE2b hashes of canonical lines: bal
 and decisions. A sum does not depend on the order of its terms, so no run has to sort anything and
 memory stays flat; it is proof against accident and defect, not against somebody who may choose the
 lines (the audit chain is for that).
+
+A live store moves: what is on its way is ``unsettled``, which is not broken, and then the digest
+is of a moment that nobody can repeat. Each service's audit says what does not hold of its own; it
+tells the one from the other.
 """
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from types import ModuleType
+from typing import Any
 
+from kit.audit import PATIENCE_SECONDS, Verdict
 from mooring.services import Services
 from services.events import audit as events_audit
 from services.members import audit as members_audit
@@ -50,21 +57,33 @@ class Report:
     digest: str
     lines: dict[str, int]
     findings: list[str]
+    unsettled: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        """Whether every invariant holds."""
-        return not self.findings
+        """Whether every invariant holds and nothing is on its way."""
+        return not self.findings and not self.unsettled
 
 
-async def verify(services: Services) -> Report:
-    """Ask every service for findings and digest lines."""
-    digest = Digest()
-    found: list[str] = []
-    found += await members_audit.findings(services.members, services.events.activities)
-    found += await points_audit.findings(services.points)
-    found += await events_audit.findings(services.events)
+async def verify(services: Services, patience_seconds: float = PATIENCE_SECONDS) -> Report:
+    """Ask every service for findings and digest lines.
+
+    What is seen done by half is looked at again for up to ``patience_seconds`` a service.
+    """
+    digest, verdict = Digest(), Verdict()
+    activities = services.events.activities
+    verdict.add(await members_audit.examine(services.members, activities, patience_seconds))
+    verdict.add(await _examined(points_audit, services.points))
+    verdict.add(await events_audit.examine(services.events, patience_seconds))
     await digest.take(members_audit.digest_lines(services.members))
     await digest.take(points_audit.digest_lines(services.points))
     await digest.take(events_audit.digest_lines(services.events))
-    return Report(digest.hex, digest.lines, found)
+    return Report(digest.hex, digest.lines, verdict.findings, verdict.unsettled)
+
+
+async def _examined(audit: ModuleType, wiring: Any) -> Verdict:
+    """Ask an audit that has ``findings(wiring)``, and perhaps ``unsettled(wiring)`` beside it."""
+    verdict = Verdict(findings=await audit.findings(wiring))
+    if (unsettled := getattr(audit, "unsettled", None)) is not None:
+        verdict.unsettled += await unsettled(wiring)
+    return verdict

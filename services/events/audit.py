@@ -1,6 +1,6 @@
 """What an auditor asks of activities and decisions: do they hold, and what is their digest?"""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -13,6 +13,9 @@ from contracts.events import (
     RewardGranted,
     RewardReturned,
 )
+from kit.audit import PATIENCE_SECONDS, Verdict, confirm, gapless
+from kit.journal.port import Journal
+from kit.streams import Head
 from kit.views.port import Document
 from services.events.domain.as_of import Progress, suffices
 from services.events.domain.recording import ActivityFold, ActivityState
@@ -36,31 +39,75 @@ class _Walk:
     taken: dict[tuple[int, int], int] = field(default_factory=dict)  # by purchase's seq and line
 
 
-async def findings(wiring: Wiring) -> list[str]:
-    """Return what does not hold, as sentences; empty when all is well.
+async def findings(wiring: Wiring, patience_seconds: float = PATIENCE_SECONDS) -> list[str]:
+    """Return what does not hold, as sentences; empty when all is well."""
+    return (await examine(wiring, patience_seconds)).findings
+
+
+async def examine(wiring: Wiring, patience_seconds: float = PATIENCE_SECONDS) -> Verdict:
+    """Say what does not hold and what is on its way.
 
     Checked: both streams gapless; one decision for each activity, at its seq, and none that could
     be made is missing; shares sum to points; no line comes back twice; the registry, the
     snapshots and the progress of decisions agree with the journals.
     """
-    found: list[str] = []
+    verdict = Verdict()
     decided = 0
     async for page in members(wiring):
-        registry = await wiring.store.views.load(ACTIVITY_INDEX, _activity_ids(page))
-        progress = await wiring.store.views.load(DECIDING, [m.member_id for m in page])
-        for member in page:
-            walk = _Walk(member)
-            found += _activity_findings(walk, registry)
-            found += _decision_findings(walk)
-            found += _progress_findings(walk, progress_of(progress.get(member.member_id)))
-            found += await _snapshot_findings(wiring, walk)
-            decided += len(member.decisions)
+        verdict.add(await _judged(wiring, page))
+        decided += sum(len(member.decisions) for member in page)
+
+    async def look_again(owners: Sequence[str]) -> Verdict:
+        return await _judged(wiring, [Member(owner) for owner in owners])
+
+    await confirm(verdict, look_again, patience_seconds)
     total = 0
     async for facts in wiring.decisions.scan():
         total += len(facts)
-    if total != decided:
-        found.append(f"{total - decided} decisions belong to members without activities")
-    return found
+    if total != decided and (orphans := await _orphans(wiring)):
+        verdict.findings.append(f"{orphans} decisions belong to members without activities")
+    return verdict
+
+
+async def _judged(wiring: Wiring, page: list[Member]) -> Verdict:
+    """Judge members, with what has come since they were met.
+
+    Progress and snapshots are read first, then decisions, then activities, then the registry, each
+    of which is written after the next: so none may be ahead of it.
+    """
+    views, verdict = wiring.store.views, Verdict()
+    progress = await views.load(DECIDING, [m.member_id for m in page])
+    snapshots = {m.member_id: await wiring.recording.snapshot(m.member_id) for m in page}
+    await _catch_up(wiring.decisions, {f"decision:{m.member_id}": m.decisions for m in page})
+    await _catch_up(wiring.activities, {f"activity:{m.member_id}": m.activities for m in page})
+    registry = await views.load(ACTIVITY_INDEX, _activity_ids(page))
+    for member in page:
+        walk, member_id = _Walk(member), member.member_id
+        verdict.findings += _activity_findings(walk, registry)
+        verdict.findings += _decision_findings(walk)
+        verdict.findings += _snapshot_findings(walk, snapshots[member_id])
+        _judge_progress(verdict, walk, progress_of(progress.get(member_id)))
+    return verdict
+
+
+async def _catch_up(journal: Journal, streams: dict[str, list[Fact]]) -> None:
+    """Add to the facts of each stream what follows them."""
+    after = {stream: facts[-1].seq if facts else 0 for stream, facts in streams.items()}
+    for stream, tail in (await journal.read_many(after)).items():
+        facts = streams[stream]
+        facts[:] = await gapless(journal, stream, facts + tail)
+
+
+async def _orphans(wiring: Wiring) -> int:
+    """Count the decisions of members without activities; new members have come since, perhaps."""
+    orphans, here, known = 0, "", False
+    async for facts in wiring.decisions.scan():
+        for fact in facts:
+            if fact.owner != here:
+                here = fact.owner
+                known = await wiring.activities.head(f"activity:{here}") > 0
+            orphans += not known
+    return orphans
 
 
 async def waiting(wiring: Wiring) -> AsyncIterator[str]:
@@ -125,8 +172,6 @@ def _activity_findings(walk: _Walk, registry: dict[str, Document]) -> Iterator[s
         if body.returned is not None:
             yield from _return_findings(walk, fact, body.returned)
         walk.state = walk.states[fact.seq] = _FOLD.apply(walk.state, fact, body)
-    if walk.state.owed:
-        yield f"{walk.member.member_id}: {len(walk.state.owed)} matched returns are not written"
 
 
 def _registry_findings(
@@ -174,20 +219,33 @@ def _grant_findings(fact: Fact, grant: Grant, purchase: ActivityRecorded | None)
         yield f"{fact.id}: the lines in {grant.wallet} are not the purchase's"
 
 
-def _progress_findings(walk: _Walk, progress: Progress) -> Iterator[str]:
-    decided, member_id = len(walk.member.decisions), walk.member.member_id
-    if progress.decided != decided:
-        yield f"{member_id}: {decided} activities are decided, progress says {progress.decided}"
-    if progress.seen <= decided:
-        return
-    following = walk.bodies.get(decided + 1)
-    is_return = following is None or following.type == "return"
-    if is_return or (progress.card is not None and suffices(progress.card, decided + 1)):
-        yield f"{member_id}: activity {decided + 1} could be decided and is not"
+def _judge_progress(verdict: Verdict, walk: _Walk, progress: Progress) -> None:
+    decided, activities = len(walk.member.decisions), len(walk.member.activities)
+    member_id = walk.member.member_id
+    differs = f"{member_id}: {decided} activities are decided, progress says {progress.decided}"
+    if progress.decided > decided:
+        verdict.findings.append(differs)
+    elif progress.decided < decided:
+        verdict.suspect(member_id, differs)
+    elif progress.seen > decided and _decidable(walk, progress):
+        sentence = f"{member_id}: activity {decided + 1} could be decided and is not"
+        verdict.suspect(member_id, sentence)
+    if owed := len(walk.state.owed):
+        verdict.suspect(member_id, f"{member_id}: {owed} matched returns are not written")
+    # What is known of and lacks a card belongs to somebody who has not enrolled: it may wait.
+    if decided < activities and (progress.seen < activities or progress.card is not None):
+        verdict.unsettled.append(
+            f"{member_id}: not settled, {decided} of {activities} activities are decided"
+        )
 
 
-async def _snapshot_findings(wiring: Wiring, walk: _Walk) -> list[str]:
-    snapshot = await wiring.recording.snapshot(walk.member.member_id)
-    if snapshot is None or walk.states.get(snapshot.seq) == snapshot.state:
-        return []
-    return [f"{walk.member.member_id}: the snapshot at {snapshot.seq} is not its fold"]
+def _decidable(walk: _Walk, progress: Progress) -> bool:
+    following = walk.bodies.get(progress.decided + 1)
+    if following is None or following.type == "return":
+        return True
+    return progress.card is not None and suffices(progress.card, progress.decided + 1)
+
+
+def _snapshot_findings(walk: _Walk, snapshot: Head[ActivityState] | None) -> Iterator[str]:
+    if snapshot is not None and walk.states.get(snapshot.seq) != snapshot.state:
+        yield f"{walk.member.member_id}: the snapshot at {snapshot.seq} is not its fold"

@@ -1,16 +1,17 @@
 """What an auditor asks of the relationships: do they hold, and what is their digest?"""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from contracts.envelope import Fact
 from contracts.members import StageChanged
+from kit.audit import PATIENCE_SECONDS, Verdict, confirm, gapless
 from kit.journal.port import Journal
 from kit.views.port import Document, Query
 from services.members.absorbing import change_of
 from services.members.domain.relationship import changes_of
-from services.members.keeping import Keeper
-from services.members.rebuild import replay
+from services.members.folding import Past, folded, past
 from services.members.views import (
     FILES,
     RELATIONSHIPS,
@@ -21,26 +22,48 @@ from services.members.views import (
 )
 from services.members.wiring import Wiring, scratch_store
 
-PAGE = 500
+PAGE, FOLDS_AT_ONCE = 500, 100
+READERS = 16
 NOT_COMPARED = "(relationships were not compared with their activities: no activity journal given)"
 
 
-async def findings(wiring: Wiring, activities: Journal | None = None) -> list[str]:
+async def findings(
+    wiring: Wiring, activities: Journal | None = None, patience_seconds: float = PATIENCE_SECONDS
+) -> list[str]:
     """Return what does not hold, as sentences; empty when all is well.
+
+    Without the activity journal the list is headed by ``NOT_COMPARED`` if there is anything else to
+    report.
+    """
+    found = (await examine(wiring, activities, patience_seconds)).findings
+    return [NOT_COMPARED, *found] if found and activities is None else found
+
+
+async def examine(
+    wiring: Wiring, activities: Journal | None, patience_seconds: float = PATIENCE_SECONDS
+) -> Verdict:
+    """Say what does not hold and what is on its way.
 
     Checked: every step of tier and stage begins where the last one ended, in order of time and of
     activity; the newest changes on the card are those on record; a file and its relationship agree;
-    and, given the activity journal, every relationship equals the fold of the journals. Without it
-    the list is headed by ``NOT_COMPARED`` if there is anything else to report.
+    and, given the activity journal, every relationship equals the fold of the journals.
     """
-    found: list[str] = []
+    verdict = Verdict()
     async for facts in _streams(wiring.relationships):
-        found += _chain_findings(wiring, facts)
+        whole = await gapless(wiring.relationships, facts[0].stream, facts)
+        verdict.findings += _chain_findings(wiring, whole)
     async for page in _pages(wiring):
-        found += await _page_findings(wiring, page)
-    if activities is None:
-        return [NOT_COMPARED, *found] if found else []
-    return found + await _fold_findings(wiring, activities)
+        verdict.add(await _judged(wiring, page))
+
+    async def look_again(owners: Sequence[str]) -> Verdict:
+        documents = await wiring.views.load(RELATIONSHIPS, owners)
+        return await _judged(wiring, list(documents.values()))
+
+    await confirm(verdict, look_again, patience_seconds)
+    if activities is not None:
+        await _judge_folds(verdict, wiring, activities)
+        await _judge_newcomers(verdict, wiring, activities)
+    return verdict
 
 
 async def digest_lines(wiring: Wiring) -> AsyncIterator[str]:
@@ -52,9 +75,9 @@ async def digest_lines(wiring: Wiring) -> AsyncIterator[str]:
                 yield f"member {document.id} tier {state.tier} stage {state.stage}"
 
 
-async def _pages(wiring: Wiring) -> AsyncIterator[list[Document]]:
+async def _pages(wiring: Wiring, size: int = PAGE) -> AsyncIterator[list[Document]]:
     after: tuple[None, str] | None = None
-    while page := await wiring.views.find(RELATIONSHIPS, Query(after=after, limit=PAGE)):
+    while page := await wiring.views.find(RELATIONSHIPS, Query(after=after, limit=size)):
         yield page
         after = (None, page[-1].id)
 
@@ -90,17 +113,51 @@ def _chain_findings(wiring: Wiring, facts: Sequence[Fact]) -> Iterator[str]:
         here[kind], last = reached, (body.after_seq, at)
 
 
-async def _page_findings(wiring: Wiring, page: Sequence[Document]) -> list[str]:
+async def _judged(wiring: Wiring, page: Sequence[Document]) -> Verdict:
+    verdict = Verdict()
     kept = {document.id: decode_kept(document) for document in page}
-    streams = {relationship_stream(member_id): 0 for member_id in kept}
-    journal = await wiring.relationships.read_many(streams)
+    journal = await _changes(wiring, kept)
+    unequal = [m for m, relationship in kept.items() if relationship.facts != len(journal[m])]
+    await _look_closer(verdict, wiring, unequal, kept, journal)
     records = await wiring.views.load(FILES, list(kept))
-    found: list[str] = []
     for member_id, relationship in kept.items():
-        facts = journal[relationship_stream(member_id)]
-        found += _card_findings(wiring, member_id, relationship, facts)
-        found += _file_findings(member_id, relationship, records.get(member_id))
-    return found
+        if member_id not in verdict.suspected:
+            facts = journal[member_id]
+            verdict.findings += _card_findings(wiring, member_id, relationship, facts)
+        verdict.findings += _file_findings(member_id, relationship, records.get(member_id))
+    return verdict
+
+
+async def _changes(wiring: Wiring, members: Iterable[str]) -> dict[str, list[Fact]]:
+    streams = {relationship_stream(member_id): member_id for member_id in members}
+    tails = await wiring.relationships.read_many(dict.fromkeys(streams, 0))
+    return {streams[stream]: facts for stream, facts in tails.items()}
+
+
+async def _look_closer(
+    verdict: Verdict,
+    wiring: Wiring,
+    unequal: Sequence[str],
+    kept: dict[str, Kept],
+    journal: dict[str, list[Fact]],
+) -> None:
+    """Read these members anew; put the present view, and the changes it counts, in their places.
+
+    The view counts with a change before it is in the journal. So one that is read after the journal
+    counts all that was there, and what it lacks at a further look is among what it owes.
+    """
+    if not unequal:
+        return
+    documents = await wiring.views.load(RELATIONSHIPS, unequal)
+    later = await _changes(wiring, unequal)
+    for member_id, document in documents.items():
+        now = decode_kept(document)
+        known, there = len(journal[member_id]), later[member_id]
+        kept[member_id] = now
+        if known <= now.facts <= len(there):
+            journal[member_id] = there[: now.facts]
+        elif known <= now.facts <= len(there) + len(now.owed):
+            verdict.suspect(member_id, _unequal(member_id, now, there))
 
 
 def _card_findings(
@@ -108,13 +165,17 @@ def _card_findings(
 ) -> Iterable[str]:
     state = kept.state
     if kept.facts != len(facts):
-        yield f"{member_id}: {kept.facts} changes in the view, {len(facts)} in the journal"
+        yield _unequal(member_id, kept, facts)
     changes = changes_of(map(change_of, facts), wiring.rules)[-len(state.changes) :]
     if tuple(changes) != state.changes:
         yield f"{member_id}: the card's changes are not those on record"
     last = state.changes[-1]
     if (last.tier, last.stage) != (state.tier, state.stage):
         yield f"{member_id}: the card's last change is not its tier and stage"
+
+
+def _unequal(member_id: str, kept: Kept, facts: Sequence[Fact]) -> str:
+    return f"{member_id}: {kept.facts} changes in the view, {len(facts)} in the journal"
 
 
 def _file_findings(member_id: str, kept: Kept, document: Document | None) -> Iterable[str]:
@@ -128,38 +189,49 @@ def _file_findings(member_id: str, kept: Kept, document: Document | None) -> Ite
         yield f"{member_id}: the file and the relationship differ on the enrolment"
 
 
-async def _fold_findings(wiring: Wiring, activities: Journal) -> list[str]:
-    """Fold everything again into a store of its own, and compare."""
+async def _judge_folds(verdict: Verdict, wiring: Wiring, activities: Journal) -> None:
+    """Fold what each relationship says it has absorbed into a store of its own, and compare."""
+    gate = asyncio.Semaphore(READERS)
+
+    async def read(document: Document) -> Past:
+        async with gate:
+            return await past(wiring, activities, document)
+
     store = scratch_store()
     try:
         await store.views.prepare([RELATIONSHIPS])
         journal = store.journal("audit.relationships")
         await journal.prepare()
-        keeper = Keeper(store.views, journal, wiring.rules, wiring.clock)
-        await replay(wiring, keeper, activities)
-        found: list[str] = []
-        async for page in _pages(wiring):
-            again = await store.views.load(RELATIONSHIPS, [document.id for document in page])
-            found += _differences(page, again)
-        kept = (await wiring.views.count(RELATIONSHIPS)).get("", 0)
-        folded = (await store.views.count(RELATIONSHIPS)).get("", 0)
-        if kept != folded:
-            found.append(f"{kept} relationships, but the journals make {folded}")
-        return found
+        async for page in _pages(wiring, FOLDS_AT_ONCE):
+            pasts = await asyncio.gather(*map(read, page))
+            whole = [each for each in pasts if not each.lacking]
+            again = await folded(wiring, store.views, journal, whole)
+            for each in pasts:
+                verdict.findings += each.lacking or _differences(each, again.get(each.member_id))
+                verdict.unsettled += each.on_the_way
     finally:
         await store.close()
 
 
-def _differences(page: Sequence[Document], again: dict[str, Document]) -> Iterator[str]:
-    for document in page:
-        kept, folded = decode_kept(document), again.get(document.id)
-        expected = decode_kept(folded) if folded is not None else None
-        if expected is None:
-            yield f"{document.id}: the journals know nothing of this relationship"
-        elif kept.state.absorbed < expected.state.absorbed:
-            yield (
-                f"{document.id}: not settled, {kept.state.absorbed} of "
-                f"{expected.state.absorbed} activities are absorbed; verify again once they are"
-            )
-        elif (kept.state, kept.facts) != (expected.state, expected.facts):
-            yield f"{document.id}: the relationship is not the fold of the journals"
+def _differences(past: Past, again: Document | None) -> Iterator[str]:
+    if again is None:
+        yield f"{past.member_id}: the journals know nothing of this relationship"
+    elif (expected := decode_kept(again)) and (
+        (past.kept.state, past.kept.facts) != (expected.state, expected.facts)
+    ):
+        yield f"{past.member_id}: the relationship is not the fold of the journals"
+
+
+async def _judge_newcomers(verdict: Verdict, wiring: Wiring, activities: Journal) -> None:
+    """Note the members of whom nothing at all is absorbed yet."""
+    told: set[str] = set()
+    for journal in (activities, wiring.files):
+        async for facts in journal.scan():
+            owners = dict.fromkeys(fact.owner for fact in facts)
+            known = await wiring.views.load(RELATIONSHIPS, list(owners))
+            for owner in owners:
+                if owner not in known and owner not in told:
+                    told.add(owner)
+                    verdict.unsettled.append(
+                        f"{owner}: not settled, nothing of this member is absorbed yet"
+                    )

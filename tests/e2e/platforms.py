@@ -109,7 +109,7 @@ class Real:
         self.platform.check()
         await settle(self.bus, self.services, timeout_seconds=SETTLES_WITHIN_SECONDS)
         report = await verify(self.services)
-        assert report.findings == []
+        assert (report.findings, report.unsettled) == ([], [])
         return report
 
 

@@ -5,15 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-
 from contracts.envelope import Fact, decode_fact
 from contracts.topics import ACTIVITIES, CARDS, REWARDS
 from kit.bus.open import open_bus
 from kit.bus.port import Bus, TopicSpec
 from kit.bus.triage import sort_batch
 from kit.relay import message_of
-from kit.settings import StoreSettings
 from programmes.model import load_programme
 from services.events import audit
 from services.events.campaigns import compiled
@@ -30,25 +27,6 @@ from tests.services.starting import TestClock, worker_settings
 
 PROGRAMME = Path("programmes/five_star.yaml")
 MEMBERS = ("M1", "M2", "M3")
-
-
-@pytest.fixture
-def settings(tmp_path: Path, store: StoreSettings) -> WorkerSettings:
-    return worker_settings(WorkerSettings, tmp_path)
-
-
-@pytest.fixture
-async def bus(settings: WorkerSettings) -> AsyncIterator[Bus]:
-    opened = open_bus(settings.bus)
-    await opened.prepare(
-        [
-            TopicSpec(name, 4, topic.compacted)
-            for topic in (ACTIVITIES, CARDS, REWARDS)
-            for name in (topic.name, topic.dead)
-        ]
-    )
-    yield opened
-    await opened.close()
 
 
 @asynccontextmanager
@@ -252,7 +230,7 @@ async def test_what_is_wrong_in_a_store_is_found(
     one, two = (fact.key for fact in await wiring.activities.read("activity:M1"))
     await wiring.store.views.delete(ACTIVITY_INDEX, [one])
     await wiring.store.views.delete(DECIDING, ["M1"])
-    assert await audit.findings(wiring) == [
+    assert await audit.findings(wiring, patience_seconds=0) == [
         f"activity:M1/000000000001: {one} is not in the registry",
         "M1: 2 activities are decided, progress says 0",
     ]
