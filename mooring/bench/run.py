@@ -71,6 +71,24 @@ async def _gateway(options: Options) -> Result:
     return await measure_hop(options.quick)
 
 
+async def _posting_embedded(options: Options) -> Result:
+    from mooring.bench.ledger import measure_posting_embedded
+
+    return await measure_posting_embedded(options.quick)
+
+
+async def _aged(options: Options) -> Result:
+    from mooring.bench.ledger import measure_aged
+
+    return await measure_aged(options.quick)
+
+
+async def _expiry(options: Options) -> Result:
+    from mooring.bench.ledger import measure_expiry
+
+    return await measure_expiry(options.quick)
+
+
 async def _posting_connected(options: Options) -> Result:
     if options.mongo is None or options.kafka is None:
         return Result("posting-connected", notes=_NO_SERVERS)
@@ -92,6 +110,9 @@ BENCHMARKS: dict[str, Callable[[Options], Awaitable[Result]]] = {
     "replay": _replay,
     "latency": _latency,
     "gateway": _gateway,
+    "posting-embedded": _posting_embedded,
+    "aged-account": _aged,
+    "daily-expiry": _expiry,
     "posting-connected": _posting_connected,
     "latency-connected": _latency_connected,
 }

@@ -18,7 +18,8 @@ from services.points.following import Follower
 from services.points.policy import Rules
 from services.points.views import DUE, Ledger
 
-PAGE = 1_000
+PAGE = 500
+"""Accounts moved at once: posting waits for no longer than a page takes."""
 
 
 class Duties:
@@ -36,9 +37,9 @@ class Duties:
         query = Query(order_by="due", lower=1, upper=until + 1, limit=PAGE)
         moved = 0
         while documents := await self._views.find(DUE, query):
-            owners = [document.id for document in documents]
-            await self._pass(owners, until)
-            moved += len(owners)
+            self._follower.learn(documents)
+            await self._pass([document.id for document in documents], until)
+            moved += len(documents)
         return moved
 
     async def _pass(self, owners: Sequence[str], to: int) -> None:
@@ -54,7 +55,6 @@ class Duties:
         ]
         if late:
             await self._end(late, to)
-        self._follower.forget(owners)
         await self._follower.note_due(owners)
 
     async def _end(self, late: Sequence[tuple[str, str, str]], to: int) -> None:

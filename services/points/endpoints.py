@@ -13,10 +13,12 @@ from kit.http.paging import Cursor, Limit, decode_cursor, encode_cursor
 from services.points import queries
 from services.points.schemas import (
     BalancesBody,
+    CalendarBody,
     Dated,
     StatementBody,
     StatementEntry,
     WalletBalance,
+    WalletCalendar,
     WalletChange,
 )
 from services.points.wiring import Wiring
@@ -24,6 +26,8 @@ from services.points.wiring import Wiring
 router = Router(prefix="/v1/members/{member_id}/points", tags=["points"])
 
 MemberId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", examples=["M1"])]
+SOONEST = 3
+"""Dates that a balance names; the calendar has all, so that a balance costs the same at any age."""
 READERS = Depends(owner_or("agent", "operator"))
 
 
@@ -69,8 +73,28 @@ def _wallet(found: queries.Bucket) -> WalletBalance:
         spent=found.spent,
         expired=found.expired,
         returned=found.returned,
-        expiring=[Dated(at=from_micros(at), points=points) for at, points in found.expiring],
-        opening=[Dated(at=from_micros(at), points=points) for at, points in found.opening],
+        expiring=_dated(found.expiring[:SOONEST]),
+        opening=_dated(found.opening[:SOONEST]),
+    )
+
+
+def _dated(found: tuple[tuple[int, int], ...]) -> list[Dated]:
+    return [Dated(at=from_micros(at), points=points) for at, points in found]
+
+
+@router.get("/calendar", dependencies=[READERS])
+async def read_calendar(request: Request, member_id: MemberId) -> CalendarBody:
+    """Every date on which points expire, and on which points that wait can be spent."""
+    wiring: Wiring = request.app.state.wiring
+    found = await queries.balances(wiring.ledger, wiring.rules, member_id, wiring.clock())
+    return CalendarBody(
+        member_id=member_id,
+        wallets=[
+            WalletCalendar(
+                wallet=each.wallet, expiring=_dated(each.expiring), opening=_dated(each.opening)
+            )
+            for each in found.buckets
+        ],
     )
 
 

@@ -1,11 +1,11 @@
-"""The service follows its own entries: the other side of transfers, and what falls due when.
+"""The service follows its own entries: the other side of transfers, lists, what falls due when.
 
-Both follow from what is on the topic, at least once and in order for each owner, and doing it again
+All follow from what is on the topic, at least once and in order for each owner, and doing it again
 changes nothing: so nothing is lost between two streams however a process dies.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -14,10 +14,12 @@ from contracts.points import TransferTerms
 from kit.clock import Clock
 from kit.streams import Command as StreamCommand
 from kit.views.port import Document, Views
+from services.points import listing
 from services.points.commands import deciding, digest
 from services.points.domain.account import NEVER, Account
 from services.points.domain.deciding import Command
 from services.points.domain.moving import EndSent, Receive, end_of_transfer, transfer_key
+from services.points.listing import KINDS
 from services.points.policy import Rules
 from services.points.views import DUE, Ledger
 
@@ -46,7 +48,9 @@ class Follower:
 
     async def handle(self, facts: Sequence[Fact]) -> None:
         """Take in a batch of the service's own entries and marks."""
-        commands = [c for fact in facts if (c := self._command(fact)) is not None]
+        seen = [(fact, _seen.decode(fact.body)) for fact in facts]
+        await listing.absorb(self._views, [fact for fact, each in seen if each.kind in KINDS])
+        commands = [c for fact, each in seen if (c := self._command(fact, each)) is not None]
         for result in await self._ledger.execute(commands, deciding(self._rules.policy)):
             if result.error is not None and result.error.code != "idempotency_key_reused":
                 raise result.error  # another fact with this key: it was decided already
@@ -54,8 +58,7 @@ class Follower:
         touched.update(dict.fromkeys(command.owner for command in commands))
         await self.note_due(list(touched))
 
-    def _command(self, fact: Fact) -> StreamCommand[Command] | None:
-        seen = _seen.decode(fact.body)
+    def _command(self, fact: Fact, seen: _Seen) -> StreamCommand[Command] | None:
         now, payload = self._clock(), None
         if seen.transfer is not None:
             payload, key = self._on_transfer(fact.owner, seen.kind, seen.transfer, now)
@@ -81,7 +84,7 @@ class Follower:
     async def note_due(self, owners: Sequence[str]) -> None:
         """Write down when each owner's account next changes by time, where that has changed."""
         heads = await self._ledger.heads(owners)
-        await self._learn([owner for owner in owners if owner not in self._due])
+        await self._load([owner for owner in owners if owner not in self._due])
         documents, dues = [], {}
         for owner in owners:
             version, known = self._due[owner]
@@ -103,13 +106,16 @@ class Follower:
         for owner in owners:
             self._due.pop(owner, None)
 
-    async def _learn(self, owners: list[str]) -> None:
+    def learn(self, documents: Iterable[Document]) -> None:
+        """Remember what is written, as it was just read."""
+        for document in documents:
+            self._due[document.id] = (document.version, int(document.index.get("due") or 0))
+
+    async def _load(self, owners: list[str]) -> None:
         if owners:
             there = await self._views.load(DUE, owners)
-            for owner in owners:
-                document = there.get(owner)
-                due = int(document.index.get("due") or 0) if document else 0
-                self._due[owner] = (document.version if document else 0, due)
+            self._due.update((owner, (0, 0)) for owner in owners if owner not in there)
+            self.learn(there.values())
 
 
 def next_due(account: Account) -> int:

@@ -105,6 +105,14 @@ async def balances(ledger: Ledger, rules: Rules, member_id: str, now: int) -> Ba
 def bucket(state: Account, wallet: str) -> Bucket:
     """What an account holds and held in one wallet."""
     totals = state.totals.get(wallet, Totals())
+    expiring: dict[int, int] = {}
+    opening: dict[int, int] = {}
+    for name, lot in state.lots.items():
+        if lot.left > 0 and lot.wallet == wallet:
+            waits = "~" in name
+            if moment := lot.opens if waits else lot.expires:
+                found = opening if waits else expiring
+                found[moment] = found.get(moment, 0) + lot.left
     debt = state.lots.get(debt_lot(wallet))
     return Bucket(
         wallet,
@@ -116,20 +124,9 @@ def bucket(state: Account, wallet: str) -> Bucket:
         totals.spent,
         totals.expired,
         totals.reversed,
-        _by_time(state, wallet, waiting=False),
-        _by_time(state, wallet, waiting=True),
+        tuple(sorted(expiring.items())),
+        tuple(sorted(opening.items())),
     )
-
-
-def _by_time(state: Account, wallet: str, *, waiting: bool) -> tuple[tuple[int, int], ...]:
-    """Points that expire (or open) and when."""
-    found: dict[int, int] = {}
-    for name, lot in state.lots.items():
-        if lot.wallet == wallet and ("~" in name) is waiting and lot.left > 0:
-            moment = lot.opens if waiting else lot.expires
-            if moment:
-                found[moment] = found.get(moment, 0) + lot.left
-    return tuple(sorted(found.items()))
 
 
 async def balances_as_of(journal: Journal, member_id: str, as_of: int, clock: Clock) -> Balances:

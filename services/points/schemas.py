@@ -36,8 +36,29 @@ class WalletBalance(BaseModel):
     spent: int | None = Field(default=None, examples=[600])
     expired: int | None = Field(default=None, examples=[50])
     returned: int | None = Field(default=None, examples=[20])
-    expiring: list[Dated] | None = Field(default=None, description="What expires, soonest first.")
-    opening: list[Dated] | None = Field(default=None, description="What can be spent from when.")
+    expiring: list[Dated] | None = Field(
+        default=None, description="The next three dates on which points expire."
+    )
+    opening: list[Dated] | None = Field(
+        default=None, description="The next three dates on which points can be spent."
+    )
+
+
+class WalletCalendar(BaseModel):
+    """When the points of a wallet expire and open, soonest first."""
+
+    model_config = FROZEN
+    wallet: str = Field(examples=["base"])
+    expiring: list[Dated]
+    opening: list[Dated]
+
+
+class CalendarBody(BaseModel):
+    """A member's dates, by wallet."""
+
+    model_config = FROZEN
+    member_id: str = Field(examples=["M1"])
+    wallets: list[WalletCalendar]
 
 
 class BalancesBody(BaseModel):
