@@ -304,7 +304,7 @@ def test_a_last_line_that_does_not_fit_says_in_what(kept: Lines, name: str) -> N
     report = verified([*kept[:-1], line_of(end)])
     assert first(report) == ("end", 0)
     assert report.findings[0].what.startswith(f"{name} is 'other', and ")
-    assert not verified([*kept[:-1], kept[-1].replace(b",", b", ")]).ok
+    assert not verified([*kept[:-1], kept[-1].replace(b',"', b', "')]).ok
 
 
 def test_seals_in_another_order_are_found(kept: Lines) -> None:
@@ -363,6 +363,16 @@ def test_a_changed_seal_is_found(kept: Lines, change: Callable[[Fact], object], 
     assert not report.ok
     if seq < 3:
         assert stream in {finding.stream for finding in report.findings}
+
+
+def test_a_last_seal_of_another_shape_is_found_though_no_seal_follows_it(kept: Lines) -> None:
+    stream = seals_of(kept)[0][0]
+    last = at(kept, stream, 3)
+    report = verified(changed(kept, last, lambda seal: seal["body"].update(count=9)))
+    assert (first(report), report.findings[0].what) == ((stream, 3), "is no seal: its count is 9")
+    report = verified(changed(kept, last, lambda seal: seal.update(stream="seal:01")))
+    assert first(report) == ("seals", 0)
+    assert report.findings[0].what == "there is no stream 'seal:01' of seals"
 
 
 def test_a_seal_that_was_forged_to_fit_an_edited_entry_breaks_the_chain(kept: Lines) -> None:
