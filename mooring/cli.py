@@ -171,11 +171,12 @@ def tick(
     mongo: Mongo = None,
     kafka: Kafka = None,
 ) -> None:
-    """Do the daily duties of a business day: lapse steps, drop tiers. Again or late is the same."""
+    """Do the daily duties of a business day: steps, tiers, points. Again or late is the same."""
     from mooring.session import run_tick
 
     moved = _run(run_tick(_place(data, GATEWAY_PORT, mongo, kafka), day.date()))
-    out.print(f"{moved:,} members moved by the end of {day.date()}")
+    out.print(f"{moved.members:,} members moved by the end of {day.date()}")
+    out.print(f"{moved.accounts:,} accounts had points that opened, vested, expired or came back")
 
 
 @app.command()

@@ -3,7 +3,8 @@
 import asyncio
 import signal
 from collections.abc import Iterator
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 import httpx
@@ -22,6 +23,7 @@ from mooring.services import opened
 from mooring.settle import settle
 from mooring.up import Platform
 from mooring.verify import Report, verify
+from services.points.domain.terms import start_of
 
 COMPLETE_JOURNEY = "completejourney"
 COMPLETE_JOURNEY_BASKETS = 155_848
@@ -159,14 +161,24 @@ async def run_rebuild(place: Place) -> dict[str, int]:
         await broker.close()
 
 
-async def run_tick(place: Place, day: date) -> int:
-    """Do the daily duties of a business day; return how many members moved."""
+@dataclass(frozen=True)
+class Ticked:
+    """What the daily duties moved: members' steps and tiers, accounts' points."""
+
+    members: int
+    accounts: int
+
+
+async def run_tick(place: Place, day: date) -> Ticked:
+    """Do the daily duties of a business day."""
     from services.members.duties import tick
 
     broker = open_bus(place.bus())
     try:
         async with opened(place.store(), place.programme) as services:
-            return await tick(services.members.keeper, broker, day)
+            members = await tick(services.members.keeper, broker, day)
+            end = start_of(services.points.rules.zone, day + timedelta(days=1))
+            return Ticked(members, await services.points.duties.run(end - 1))
     finally:
         await broker.close()
 
