@@ -94,8 +94,8 @@ def armed(task: Task, fuse: Fuse, moment: str) -> Task:
 
 
 def armed_inside(task: Task, fuse: Fuse, moment: str, name: str, values: Values) -> Task:
-    """The same consumer with a handler whose journal or views it does not survive."""
-    if not isinstance(task, Consumer):
+    """The same first consumer with a handler whose journal or views it does not survive."""
+    if not isinstance(task, Consumer) or task.group != name.removesuffix("-worker"):
         return task
     service = import_module(f"services.{name.removesuffix('-worker')}.settings")
     settings: ServiceWorkerSettings = service.WorkerSettings.read(values)

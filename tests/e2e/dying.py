@@ -12,10 +12,10 @@ process ends there and then, as by ``kill -9``, when one of these calls has retu
 import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from kit.bus.consume import Envelope, Handler
+from kit.bus.consume import Handler
 from kit.bus.port import Bus
 from kit.clock import system_clock
 from kit.journal.port import Appended, Draft, Journal
@@ -31,8 +31,8 @@ from services.members.absorbing import Absorber
 from services.members.keeping import Keeper
 from services.members.views import RELATIONSHIPS, decode_kept
 from services.points import wiring as points
-from services.points.commands import post_decisions
-from services.points.views import ACCOUNTS, SNAPSHOT_EVERY, accounts
+from services.points.views import ACCOUNTS, SNAPSHOT_EVERY, ledger
+from services.points.worker import posting
 
 APPENDED, SAVED = "appended", "saved"
 
@@ -110,15 +110,11 @@ def _owe(documents: Sequence[Document]) -> bool:
 
 def _points(settings: ServiceWorkerSettings, bus: Bus, append: Fuse, save: Fuse) -> Handler:
     """Only an append after which a first snapshot is due counts."""
-    wiring = points.wire(settings.store)
+    wiring = points.wire(settings.store, programme=settings.programme)
     journal = DyingJournal(wiring.entries, append, _make_a_snapshot_due)
     views = DyingViews(wiring.store.views, save, ACCOUNTS)
-    dying = accounts(cast(Journal, journal), cast(Views, views), system_clock)
-
-    async def post(batch: list[Envelope]) -> None:
-        await post_decisions(dying, [envelope.fact for envelope in batch])
-
-    return post
+    dying = ledger(cast(Journal, journal), cast(Views, views), wiring.clock)
+    return posting(bus, replace(wiring, ledger=dying)).handler
 
 
 def _make_a_snapshot_due(drafts: Sequence[Draft]) -> bool:
