@@ -156,6 +156,15 @@ def test_an_undo_is_for_the_same_partner_and_a_set_time() -> None:
     assert life.undo(voucher, Undo("r1", "north", NOW + 10, 10)) is not None
 
 
+def test_what_was_redeemed_of_a_cancelled_voucher_stays_redeemed() -> None:
+    voucher = open_voucher(partial=True)
+    redeem = Redeem("v", "r1", "north", None, Basket(300, "USD"), None, NOW)
+    voucher = life.redeemed(voucher, life.redeem(voucher, redeem), NOW)
+    voucher = life.ended(voucher, "cancelled", NOW)
+    with pytest.raises(errors.AlreadyCancelled):
+        life.undo(voucher, Undo("r1", "north", NOW, 10))
+
+
 def test_a_voucher_is_used_in_a_hundred_parts_at_most() -> None:
     voucher = open_voucher(partial=True)
     for place in range(100):
