@@ -106,15 +106,35 @@ def replay(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only what is before this day.")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, max=1000)] = 1000,
+    mixed: Annotated[
+        bool, typer.Option(help="With returns, redemptions, holds and transfers, month by month.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="What --mixed draws from.")] = 1,
+    members: Annotated[
+        int | None, typer.Option(min=1, help="About so many members, with --mixed.")
+    ] = None,
     data: Data = DEFAULT_DATA,
     port: Port = GATEWAY_PORT,
     mongo: Mongo = None,
     kafka: Kafka = None,
 ) -> None:
-    """Replay recorded activities through the public API of a running platform."""
+    """Replay recorded activities through the public API of a running platform.
+
+    `--mixed` is for a platform that began empty, with a programme whose points have a life
+    (MOORING_PROGRAMME=programmes/four_seasons.yaml) and no duties by the wall clock
+    (MOORING_DUTIES_SECONDS=0).
+    """
+    place = _place(data, port, mongo, kafka)
+    if mixed:
+        from mooring.mixed_year import run_mixed
+
+        if what != "completejourney":
+            raise typer.BadParameter("--mixed draws on `completejourney`")
+        _run(run_mixed(place, out, seed=seed, members=members, until=_day(until), batch=batch))
+        return
     from mooring.session import run_replay
 
-    _run(run_replay(_place(data, port, mongo, kafka), out, what, until=_day(until), batch=batch))
+    _run(run_replay(place, out, what, until=_day(until), batch=batch))
 
 
 @app.command()

@@ -51,15 +51,17 @@ async def replay(
     *,
     batch: int = BATCH_LIMIT,
     progress: Progress = lambda done: None,
+    tally: Tally | None = None,
 ) -> Tally:
     """Enrol members as they first appear and record their activities; return the tally.
 
-    ``client`` carries the gateway's address and a token with role partner or operator. Raises
+    With a ``tally`` it goes on counting there, and knows who is enrolled already. ``client``
+    carries the gateway's address and a token with role partner or operator. Raises
     ReplayError when the API refuses a whole batch or stays unavailable.
     """
     if not 1 <= batch <= BATCH_LIMIT:
         raise ReplayError(f"A batch holds 1 to {BATCH_LIMIT} activities, not {batch}")
-    tally = Tally()
+    tally = tally if tally is not None else Tally()
     loop = asyncio.get_running_loop()
     batches = _batches(iter(activities), batch)
     ready = await loop.run_in_executor(None, next, batches, None)

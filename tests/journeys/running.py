@@ -67,7 +67,7 @@ class Running:
         """Settle, then check every invariant; fails the test with what does not hold."""
         await self.settled()
         report = await verify(self.services)
-        assert report.findings == []
+        assert (report.findings, report.unsettled) == ([], [])
         return report
 
     def start(self, name: str) -> None:
