@@ -16,7 +16,7 @@ from kit.auth import ROLES, LocalIssuer
 from kit.auth.wiring import local_issuer
 from kit.errors import ServiceError
 from kit.settings import AuthSettings, SettingsError, reading
-from mooring import audit
+from mooring import audit, report
 from mooring.environment import DEFAULT_DATA, GATEWAY_PORT, Place
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(audit.app)
+app.add_typer(report.app)
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 

@@ -1,0 +1,1 @@
+"""Reports for accountants: movement, liability, expected breakage, net issuance and its alert."""
