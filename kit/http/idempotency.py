@@ -42,10 +42,10 @@ async def _needed_key(
 IdempotencyKey = Annotated[str, Depends(_needed_key)]
 
 
-def derived_id(*parts: str) -> str:
+def derived_id(prefix: str, *parts: str) -> str:
     """An id that follows from a request: from who asks, about whom, and the idempotency key.
 
-    120 bits, so that nobody finds two requests with one id. 24 characters A–Z and 2–7.
+    120 bits, so that nobody finds two requests with one id: ``prefix_`` and 24 of a–z and 2–7.
     """
     digest = blake2b("\x00".join(parts).encode(), digest_size=15).digest()
-    return b32encode(digest).decode()
+    return f"{prefix}_{b32encode(digest).decode().lower()}"

@@ -9,12 +9,25 @@ from kit.auth import token_verifier
 from kit.clock import Clock, system_clock
 from kit.http.app import create_app as create_kit_app
 from kit.http.health import Check
-from services.points.endpoints import router
+from services.points import (
+    endpoints,
+    endpoints_adjustments,
+    endpoints_holds,
+    endpoints_pools,
+    endpoints_transfers,
+)
 from services.points.settings import ApiSettings
 from services.points.wiring import Wiring, wire
 
 TITLE = "points"
 DESCRIPTION = "Everything of value: a member's wallets, in double entry."
+PARTS = (
+    endpoints,
+    endpoints_holds,
+    endpoints_transfers,
+    endpoints_pools,
+    endpoints_adjustments,
+)
 
 
 def create_app(settings: ApiSettings, clock: Clock = system_clock) -> FastAPI:
@@ -32,7 +45,7 @@ def create_app(settings: ApiSettings, clock: Clock = system_clock) -> FastAPI:
     app = create_kit_app(
         TITLE,
         "1",
-        [router],
+        [part.router for part in PARTS],
         lifespan=lifespan,
         checks=[Check("store", lambda: _store_answers(wiring))],
         verifier=token_verifier(settings.auth),

@@ -108,12 +108,13 @@ async def read_statement(
     lines, rest = await queries.statement(wiring.entries, member_id, limit, before)
     return StatementBody(
         member_id=member_id,
-        items=[_entry(line) for line in lines],
+        items=[statement_entry(line) for line in lines],
         next=encode_cursor(rest) if rest is not None else None,
     )
 
 
-def _entry(line: queries.StatementLine) -> StatementEntry:
+def statement_entry(line: queries.StatementLine) -> StatementEntry:
+    """A line of the statement, as it travels."""
     entry = line.entry
     changes: dict[str, int] = {}
     for posting in entry.postings:

@@ -20,6 +20,7 @@ ServiceError (kit.errors)
     └── SamePerson           the second approver must be somebody else
 """
 
+from kit.clock import from_micros
 from kit.errors import BrokenInvariant, ServiceError
 
 
@@ -128,9 +129,16 @@ class AlreadyEnded(ServiceError):
 
 
 class LimitReached(ServiceError):
-    """A limit of the programme stands in the way; ``facts`` say which, and when it lifts."""
+    """A limit of the programme stands in the way; ``facts`` say which.
 
-    def __init__(self, limit: str, message: str, **facts: object) -> None:
+    ``again_at``: when it lifts, if that is known (microseconds; callers are told a time).
+    """
+
+    def __init__(
+        self, limit: str, message: str, *, again_at: int | None = None, **facts: object
+    ) -> None:
+        if again_at is not None:
+            facts["again_at"] = from_micros(again_at)
         super().__init__("refused", "limit_reached", message, limit=limit, **facts)
 
 
@@ -142,7 +150,7 @@ class CoolingOff(ServiceError):
             "refused",
             "cooling_off",
             "Contact details changed a short while ago; points can leave the account later",
-            until=until,
+            until=from_micros(until),
         )
 
 

@@ -53,6 +53,8 @@ async def test_the_documentation_says_that_it_is_needed(api: httpx.AsyncClient) 
 
 
 def test_an_id_follows_from_all_its_parts() -> None:
-    made = derived_id("member:M1", "M1", "k")
-    assert (made, len(made)) == (derived_id("member:M1", "M1", "k"), 24)
-    assert made not in (derived_id("member:M1", "M2", "k"), derived_id("member:M1M1", "", "k"))
+    made = derived_id("hold", "member:M1", "M1", "k")
+    assert (made, len(made)) == (derived_id("hold", "member:M1", "M1", "k"), 29)
+    assert made.startswith("hold_")
+    others = {derived_id("hold", *parts) for parts in (("member:M1", "M2", "k"), ("member:M1M1k",))}
+    assert made not in others
