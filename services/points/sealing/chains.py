@@ -67,14 +67,14 @@ async def _last(journal: Journal, partition: int) -> Fact | None:
     return found[0] if found else None
 
 
-async def cut(journal: Journal) -> Heads:
+async def cut(journal: Journal, attempts: int = CUT_ATTEMPTS) -> Heads:
     """Return heads that were all there at one moment, though seals are being made.
 
     What is read twice without a change was there between the two. A seal up to such heads never
     names a witness beyond them.
     """
     before = await heads(journal)
-    for _ in range(CUT_ATTEMPTS):
+    for _ in range(attempts):
         now = await heads(journal)
         if now == before:
             return now

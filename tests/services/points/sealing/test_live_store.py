@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mooring.audit import verify_live
+from mooring.audit_verify import verify_file
 from services.points.domain.seals import head_text
 from tests.services.points.sealing.books import Books, places
 from tests.services.points.sealing.conftest import ACCOUNTS
@@ -61,6 +62,19 @@ async def test_a_change_in_the_file_is_found_and_named(
     assert _run(tmp_path / "points.entries.journal.db", sql) > 0
     report = await verify_live(books.sealing)
     assert where in places(report)[:4]
+
+
+@pytest.mark.parametrize("adapter", ["sqlite"])
+async def test_a_line_end_in_a_body_breaks_that_entry_and_no_other_line_of_the_file(
+    books: Books, tmp_path: Path
+) -> None:
+    await books.round(ACCOUNTS, 3)
+    sql = """UPDATE facts SET body = '{"a":' || char(10) || '1}'
+        WHERE stream = 'account:M4' AND seq = 2"""
+    assert _run(tmp_path / "points.entries.journal.db", sql) == 1
+    file = tmp_path / "ledger.jsonl"
+    file.write_bytes(b"".join([line + b"\n" for line in await books.export()]))
+    assert places(verify_file(file)) == [("account:M4", 2)]
 
 
 SEAL_CHANGES: list[tuple[str, Callable[[str, int], tuple[str, int]]]] = [

@@ -200,6 +200,21 @@ async def test_the_task_seals_what_is_published_and_ends_when_told(books: Books)
     assert await books.bus.lag([ENTRIES.name], "points-seal") == 0
 
 
+async def test_the_task_rests_so_that_seals_are_few(books: Books) -> None:
+    task: SealingTask = books.sealing.task(books.bus)
+    task.linger_seconds = 0.4
+    stop = asyncio.Event()
+    running = asyncio.create_task(task.run(stop))
+    for _ in range(20):
+        await books.post(ACCOUNTS)
+        await books.publish()
+        await asyncio.sleep(0.02)
+    stop.set()
+    await running
+    seals = [seq for seq, _ in (await books.sealing.heads()).values()]
+    assert max(seals) < 15  # and 20 without its rests
+
+
 async def test_seals_are_published_so_that_outsiders_may_keep_their_hashes(books: Books) -> None:
     await books.round(ACCOUNTS)
     relay = books.sealing.relay(books.bus)
