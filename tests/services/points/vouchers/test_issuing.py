@@ -8,13 +8,14 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from contracts.vouchers import VoucherBudgetTaken
+from contracts.vouchers import VoucherBudgetTaken, VoucherCodeChosen
 from kit.clock import DAY
 from kit.errors import ServiceError
 from kit.journal.port import Draft
-from services.points.domain.voucher_series import Take, refusal
+from services.points.domain.codes import parse
+from services.points.domain.voucher_series import Choose, Take, refusal
 from services.points.vouchers import audit, commands, duties, queries
-from services.points.vouchers.deciding import take
+from services.points.vouchers.deciding import choose, take
 from services.points.vouchers.issuing import _wanted, issue
 from services.points.vouchers.views import VOUCHERS, slice_owner
 from services.points.vouchers.wiring import Vouchers
@@ -67,7 +68,21 @@ async def test_nothing_is_issued_from_what_is_unknown_or_over(
         await issue(pool, "s", "M1", "k1")
 
 
-@pytest.mark.parametrize("budget", [7, 130])
+async def test_a_code_chosen_for_one_member_is_not_given_to_another_by_the_same_key(
+    pool: Vouchers,
+) -> None:
+    await define(pool, IMPORTED)
+    await commands.import_codes(pool, "s", CODES[:2], "mia")
+    request = pool.keys.request("s", "k1")
+    chosen = VoucherCodeChosen("s", "M1", request, pool.keys.voucher_id(parse(CODES[0])))
+    await choose(pool, Choose(chosen, None))
+    with pytest.raises(ServiceError, match="idempotency_key_reused"):
+        await issue(pool, "s", "M2", "k1")
+    issued = await issue(pool, "s", "M1", "k1")
+    assert await code_of(pool, issued) == CODES[0]
+
+
+@pytest.mark.parametrize("budget", [7, 120, 130])
 async def test_of_many_who_ask_at_once_exactly_as_many_get_one_as_the_budget_allows(
     pool: Vouchers, other: Vouchers, budget: int
 ) -> None:

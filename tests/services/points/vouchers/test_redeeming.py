@@ -296,6 +296,14 @@ async def test_a_caller_that_guesses_is_refused_for_a_while_in_every_process(
     assert [error.code for error in await refused(other, [code])] == ["voucher_redeemed"]
 
 
+async def test_after_a_block_counting_begins_anew(pool: Vouchers, clock: TestClock) -> None:
+    pool.policy = Policy(most_guesses=3, guess_seconds=600, block_seconds=60)
+    await refused(pool, [UNKNOWN] * 3)
+    clock.now += 60 * SECOND
+    errors = await refused(pool, [UNKNOWN] * 4)
+    assert [error.code for error in errors] == ["voucher_unknown"] * 3 + ["too_many_guesses"]
+
+
 async def test_of_a_hundred_guesses_at_once_no_more_are_answered_than_one_after_the_other(
     pool: Vouchers, other: Vouchers
 ) -> None:
