@@ -6,14 +6,14 @@ wallets and months of expiry, not with members.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from contracts.envelope import Fact
 from contracts.points import LotTerms
-from kit.clock import DAY, SECOND
+from kit.clock import DAY
 from kit.journal.port import Journal
 from services.points.domain.liability import Outstanding
 from services.points.domain.movement import Entry, Movement
@@ -29,12 +29,17 @@ class Mark(msgspec.Struct, gc=False):
     terms: tuple[LotTerms, ...] = ()
 
 
+_ONE_DAY = timedelta(days=1)
 _entry = msgspec.json.Decoder(Entry)
 _mark = msgspec.json.Decoder(Mark)
 
 
 class Days:
-    """The programme's days. A time zone is asked once for each day in UTC, not for each entry."""
+    """The programme's days. A time zone is asked once for each day in UTC, not for each entry.
+
+    A day begins when the clock first strikes midnight, as it does for lots that expire; an hour of
+    the day before that a change of clocks brings again belongs to the new day.
+    """
 
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
@@ -60,18 +65,13 @@ class Days:
         parts = []
         while begin < stop:
             day = local_day(self._zone, begin)
-            end = self._end(day, begin)
+            if (end := start_of(self._zone, day + _ONE_DAY)) <= begin:
+                # No zone has done that since 1972; if one does, the loop must still come to an end.
+                day += _ONE_DAY
+                end = start_of(self._zone, day + _ONE_DAY)
             parts.append((end, day.toordinal()))
             begin = end
         return parts
-
-    def _end(self, day: date, after: int) -> int:
-        """When a day ends; the second time where the clock strikes midnight twice."""
-        next_day = day + timedelta(days=1)
-        if (end := start_of(self._zone, next_day)) > after:
-            return end
-        midnight = datetime(next_day.year, next_day.month, next_day.day, tzinfo=self._zone, fold=1)
-        return max(after + 1, int(midnight.timestamp()) * SECOND)
 
 
 @dataclass
