@@ -116,13 +116,44 @@ def principal(role: str) -> Principal:
 def test_vouchers_are_the_points_services_and_let_in_those_who_may_be_right(
     method: str, path: str, allowed: set[str]
 ):
+    assert admitted(method, path, "points") == allowed
+
+
+OWNER_AND_CLERKS = {"member", "agent", "operator", "partner"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/v1/members/M1/points/holds", OWNER_AND_CLERKS),
+        ("POST", "/v1/members/M1/points/holds/hold_a:capture", OWNER_AND_CLERKS),
+        ("POST", "/v1/members/M1/points/transfers", OWNER_AND_CLERKS),
+        ("GET", "/v1/members/M1/points/transfers", {*OWNER_AND_CLERKS, "marketer"}),
+        ("GET", "/v1/members/M1/pools", {"member", "agent", "operator"}),
+        ("POST", "/v1/pools", {"member"}),
+        ("GET", "/v1/pools/pool_a", {"member", "agent", "operator"}),
+        ("GET", "/v1/pools/pool_a/statement", {"member", "agent", "operator"}),
+        ("POST", "/v1/pools/pool_a/members", {"member"}),
+        ("POST", "/v1/pools/pool_a/members/M2:join", {"member"}),
+        ("POST", "/v1/pools/pool_a/transfers", {"member"}),
+        ("GET", "/v1/points/adjustments", {"operator"}),
+    ],
+)
+def test_accounts_and_pools_are_the_points_services_and_let_in_those_who_may_be_right(
+    method: str, path: str, allowed: set[str]
+):
+    assert admitted(method, path, "points") == allowed
+
+
+def admitted(method: str, path: str, service: str) -> set[str]:
+    """The roles that the line for a path lets in; the member is M1."""
     found = match(path)
     assert found is not None
-    assert found.route.service == "points"
+    assert found.route.service == service
     assert method in found.route.methods
-    admitted = set()
+    roles = set()
     for role in ROLES:
         with contextlib.suppress(ServiceError):
             found.route.admit(method, principal(role), found.member_id)
-            admitted.add(role)
-    assert admitted == allowed
+            roles.add(role)
+    return roles
