@@ -43,27 +43,36 @@ class Task(Protocol):
 
 @dataclass
 class Duty:
-    """Something to do every ``every_seconds``; it finds what is due by itself."""
+    """Something to do every ``every_seconds``; it finds what is due by itself.
+
+    Work that may take long does a part at a time and answers True: then it is called again at once.
+    """
 
     name: str
-    work: Callable[[], Awaitable[None]]
+    work: Callable[[], Awaitable[bool | None]]
     every_seconds: float
     _beat: float = field(default_factory=time.monotonic)
+    _rests: bool = False
 
     def age_seconds(self) -> float:
-        """Return how long ago it last went round."""
-        return time.monotonic() - self._beat
+        """Return for how long it has been at work without going round."""
+        return 0.0 if self._rests else time.monotonic() - self._beat
 
     async def run(self, stop: asyncio.Event) -> None:
         """Do it, again and again; while the store is out, try again with the next round."""
         while not stop.is_set():
-            self._beat = time.monotonic()
+            self._beat, self._rests = time.monotonic(), False
+            more = None
             try:
-                await self.work()
+                more = await self.work()
             except ServiceError as error:
                 if error.kind != "unavailable":
                     raise
                 _log.warning("duty_put_off", duty=self.name, error=str(error))
+            if more:
+                await asyncio.sleep(0)
+                continue
+            self._rests = True
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.every_seconds):
                     await stop.wait()

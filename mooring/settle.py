@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from contracts.topics import ACTIVITIES, CARDS, ENTRIES, MEMBER_FACTS, REWARDS
+from contracts.topics import ACTIVITIES, CARDS, ENTRIES, MEMBER_FACTS, REWARDS, VOUCHERS
 from kit.bus.port import Bus
 from kit.errors import ServiceError
 from mooring.services import Services
@@ -13,7 +13,8 @@ GROUPS = {
     "members": (ACTIVITIES.name, MEMBER_FACTS.name),
     "events": (ACTIVITIES.name, CARDS.name),
     "points": (REWARDS.name, MEMBER_FACTS.name),
-    "points-follow": (ENTRIES.name,),
+    "points-follow": (ENTRIES.name, CARDS.name, VOUCHERS.name),
+    "points-seal": (ENTRIES.name,),
 }
 QUIET_ROUNDS = 2
 
@@ -30,6 +31,9 @@ async def backlog(bus: Bus, services: Services) -> int:
         services.members.files,
         services.members.relationships,
         services.points.entries,
+        services.points.rewards.journal,
+        services.points.vouchers.journal,
+        services.points.chain.seals,
     )
     waiting = 0
     for journal in journals:

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from kit.audit import PATIENCE_SECONDS, Verdict
+from mooring.audit import verify_live
 from mooring.services import Services
 from services.events import audit as events_audit
 from services.members import audit as members_audit
@@ -74,6 +75,7 @@ async def verify(services: Services, patience_seconds: float = PATIENCE_SECONDS)
     activities = services.events.activities
     verdict.add(await members_audit.examine(services.members, activities, patience_seconds))
     verdict.add(await _examined(points_audit, services.points))
+    verdict.findings += [str(each) for each in (await verify_live(services.points.chain)).findings]
     verdict.add(await events_audit.examine(services.events, patience_seconds))
     await digest.take(members_audit.digest_lines(services.members))
     await digest.take(points_audit.digest_lines(services.points))

@@ -16,7 +16,11 @@ from services.points import (
     endpoints_pools,
     endpoints_transfers,
 )
+from services.points.reports import endpoints as report_endpoints
+from services.points.rewards import endpoints as reward_endpoints
+from services.points.rewards import endpoints_redemptions
 from services.points.settings import ApiSettings
+from services.points.vouchers import endpoints as voucher_endpoints
 from services.points.wiring import Wiring, wire
 
 TITLE = "points"
@@ -27,6 +31,10 @@ PARTS = (
     endpoints_transfers,
     endpoints_pools,
     endpoints_adjustments,
+    reward_endpoints,
+    endpoints_redemptions,
+    voucher_endpoints,
+    report_endpoints,
 )
 
 
@@ -52,6 +60,8 @@ def create_app(settings: ApiSettings, clock: Clock = system_clock) -> FastAPI:
         description=DESCRIPTION,
     )
     app.state.wiring = wiring
+    for part in ("rewards", "redemptions", "vouchers", "reports"):
+        setattr(app.state, part, getattr(wiring, part))
     return app
 
 

@@ -9,6 +9,9 @@ from contracts.points import AccountMarked, PointsPosted
 from services.points.commands import body_of
 from services.points.domain.account import Account, Lot, Totals, debt_lot, lot_of
 from services.points.domain.applying import apply
+from services.points.rewards import audit as rewards_audit
+from services.points.rewards import audit_redemptions as redemptions_audit
+from services.points.vouchers import audit as vouchers_audit
 from services.points.wiring import Wiring
 
 
@@ -34,7 +37,16 @@ class _Books:
 
 
 async def findings(wiring: Wiring) -> list[str]:
-    """Return what does not hold, as sentences; empty when all is well.
+    """Return what does not hold in any part of the service; empty when all is well."""
+    found = await ledger_findings(wiring)
+    found += await rewards_audit.findings(wiring.rewards)
+    found += await redemptions_audit.findings(wiring.redemptions)
+    found += await vouchers_audit.findings(wiring.vouchers)
+    return found
+
+
+async def ledger_findings(wiring: Wiring) -> list[str]:
+    """Return what does not hold in the ledger.
 
     Checked: seq gapless, every entry sums to zero in each lot, running balances, decisions in
     rising order, booking time never decreasing; per lot and wallet credited = spent + expired +

@@ -20,6 +20,8 @@ from services.points.views import DUE, Ledger
 
 PAGE = 500
 """Accounts moved at once: posting waits for no longer than a page takes."""
+AT_A_TIME = 20 * PAGE
+"""Accounts moved before the worker is told that the duty is alive: some seconds' work."""
 
 
 class Duties:
@@ -31,12 +33,19 @@ class Duties:
         self._ledger, self._views, self._rules = ledger, views, rules
         self._clock, self._follower = clock, follower
 
-    async def run(self, to: int | None = None) -> int:
-        """Let time pass up to ``to`` (now) in every account that is due; return how many were."""
+    async def some(self) -> bool:
+        """Let time pass up to now in some accounts that are due; tell whether there may be more."""
+        return await self.run(most=AT_A_TIME) >= AT_A_TIME
+
+    async def run(self, to: int | None = None, most: int | None = None) -> int:
+        """Let time pass up to ``to`` (now) in every account that is due; return how many were.
+
+        ``most``: stop after about so many.
+        """
         until = self._clock() if to is None else to
         query = Query(order_by="due", lower=1, upper=until + 1, limit=PAGE)
         moved = 0
-        while documents := await self._views.find(DUE, query):
+        while (most is None or moved < most) and (documents := await self._views.find(DUE, query)):
             self._follower.learn(documents)
             await self._pass([document.id for document in documents], until)
             moved += len(documents)

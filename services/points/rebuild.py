@@ -1,7 +1,9 @@
 """Drop the views and fold them again from the journal."""
 
 from services.points import listing
+from services.points.rewards.rebuild import rebuild as rebuild_rewards
 from services.points.views import ACCOUNTS, DUE
+from services.points.vouchers.audit import rebuild as rebuild_vouchers
 from services.points.wiring import Wiring
 
 PAGE = 500
@@ -18,6 +20,9 @@ async def rebuild(wiring: Wiring) -> int:
     wiring.ledger.forget()
     count = await wiring.ledger.rebuild()
     await _fold_lists(wiring)
+    await rebuild_rewards(wiring.rewards)
+    await rebuild_vouchers(wiring.vouchers)
+    await wiring.chain.rebuild()
     return count
 
 

@@ -1,7 +1,6 @@
 """The worker process of the points service: post decisions, follow entries, relay, daily duties."""
 
-from contracts.envelope import Fact
-from contracts.topics import CARDS, ENTRIES, MEMBER_FACTS, REWARDS
+from contracts.topics import CARDS, ENTRIES, MEMBER_FACTS, REWARDS, VOUCHERS
 from kit.bus.consume import Consumer, Envelope
 from kit.bus.open import open_bus
 from kit.bus.port import Bus
@@ -11,7 +10,12 @@ from kit.views.lease import journal_lease
 from kit.worker import Duty, Task, Worker
 from services.points import cards
 from services.points.commands import note_contacts, post_decisions
+from services.points.rewards.following import follow as follow_redemptions
+from services.points.rewards.following import status_of
 from services.points.settings import WorkerSettings
+from services.points.vouchers.duties import duties as voucher_duties
+from services.points.vouchers.duties import refresh as refresh_vouchers
+from services.points.vouchers.wiring import topic_of as topic_of_voucher
 from services.points.wiring import SERVICE, Wiring, wire
 
 GROUP = SERVICE
@@ -28,15 +32,17 @@ def create_worker(settings: WorkerSettings, clock: Clock = system_clock) -> Work
         await bus.close()
         await wiring.close()
 
-    views = wiring.store.views
-    lease = journal_lease(views, wiring.entries.name, clock)
     tasks: list[Task] = [
         posting(bus, wiring),
         following(bus, wiring),
-        Relay(wiring.entries, bus, _topic_of, lease),
+        wiring.chain.task(bus),
+        wiring.reports.task(),
+        *relays(bus, wiring),
     ]
     if settings.duties_every_seconds:
-        tasks.append(Duty("due accounts", lambda: _due(wiring), settings.duties_every_seconds))
+        tasks.append(Duty("due accounts", wiring.duties.some, settings.duties_every_seconds))
+        tasks += wiring.rewards.duties(status_of(wiring.redemptions))
+        tasks += voucher_duties(wiring.vouchers)
     return Worker(f"{SERVICE}-worker", tasks, wiring.prepare, close, settings.http)
 
 
@@ -61,14 +67,22 @@ def following(bus: Bus, wiring: Wiring) -> Consumer:
         ours = [fact for fact in facts if fact.stream.startswith("account:")]
         if ours:
             await wiring.follower.handle(ours)
+            await follow_redemptions(wiring.redemptions, ours)
+        await refresh_vouchers(wiring.vouchers, batch)
 
-    topics = [ENTRIES.name, CARDS.name]
+    topics = [ENTRIES.name, CARDS.name, VOUCHERS.name]
     return Consumer(bus, topics, FOLLOWING, follow, wiring.store.views, clock=wiring.clock)
 
 
-async def _due(wiring: Wiring) -> None:
-    await wiring.duties.run()
-
-
-def _topic_of(fact: Fact) -> str:
-    return ENTRIES.name
+def relays(bus: Bus, wiring: Wiring) -> list[Relay]:
+    """What takes each journal's facts to its topic."""
+    views, clock = wiring.store.views, wiring.clock
+    own = (
+        (wiring.entries, lambda fact: ENTRIES.name),
+        (wiring.vouchers.journal, topic_of_voucher),
+    )
+    return [
+        *(Relay(each, bus, to, journal_lease(views, each.name, clock)) for each, to in own),
+        *wiring.rewards.relays(bus),
+        wiring.chain.relay(bus),
+    ]

@@ -137,6 +137,8 @@ OWNER_AND_CLERKS = {"member", "agent", "operator", "partner"}
         ("POST", "/v1/pools/pool_a/members/M2:join", {"member"}),
         ("POST", "/v1/pools/pool_a/transfers", {"member"}),
         ("GET", "/v1/points/adjustments", {"operator"}),
+        ("GET", "/v1/points/reports/movement", {"marketer", "operator"}),
+        ("GET", "/v1/points/alerts", {"marketer", "operator"}),
     ],
 )
 def test_accounts_and_pools_are_the_points_services_and_let_in_those_who_may_be_right(

@@ -155,3 +155,34 @@ async def test_a_duty_is_done_again_and_again_and_put_off_while_the_store_is_out
         await asyncio.wait_for(Duty("expire", work, 0.001).run(stop), 5)
     assert len(done) == 3
     assert [it["event"] for it in logs] == ["duty_put_off"]
+
+
+async def test_a_duty_that_has_more_to_do_goes_on_at_once() -> None:
+    done: list[int] = []
+    stop = asyncio.Event()
+
+    async def work() -> bool:
+        done.append(1)
+        if len(done) == 3:
+            stop.set()
+        return len(done) < 3
+
+    await asyncio.wait_for(Duty("expire", work, 60).run(stop), 5)
+    assert len(done) == 3
+
+
+async def test_a_duty_ages_while_it_works_and_not_while_it_rests() -> None:
+    stop, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        await goes_on.wait()
+
+    duty = Duty("reports", work, 3_600)
+    running = asyncio.create_task(duty.run(stop))
+    await asyncio.sleep(0.01)
+    assert duty.age_seconds() >= 0.01
+    goes_on.set()
+    await asyncio.sleep(0.01)
+    assert duty.age_seconds() == 0
+    stop.set()
+    await asyncio.wait_for(running, 5)
