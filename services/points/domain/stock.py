@@ -130,11 +130,11 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class GiveBack:
-    """Put back what is open, or ``settled`` of what is settled already."""
+    """Put back what is open, or else the ``taken`` that is settled already (0: open or nothing)."""
 
     reward_id: str
     redemption_id: str
-    settled: int = 0
+    taken: int = 0
 
 
 Command = Add | Take | Seek | Settle | GiveBack
@@ -154,9 +154,9 @@ def decide(state: Slice, command: Command) -> Fact:
             return _sought(state, fact)
         case Settle(reward_id, redemption_id):
             return StockSettled(reward_id, redemption_id, _open(state, redemption_id))
-        case GiveBack(reward_id, redemption_id, settled):
-            if settled and redemption_id not in state.open:
-                return StockGivenBack(reward_id, redemption_id, settled)
+        case GiveBack(reward_id, redemption_id, taken):
+            if taken and redemption_id not in state.open:
+                return StockGivenBack(reward_id, redemption_id, taken)
             return StockGivenBack(reward_id, redemption_id, _open(state, redemption_id))
 
 

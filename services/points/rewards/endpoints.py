@@ -2,12 +2,13 @@
 
 from typing import Annotated, Literal
 
-from fastapi import Body, Depends, Header, Path, Query, Request, Response
+from fastapi import Body, Depends, Path, Query, Request, Response
 
 from contracts.catalogue import StockAdded
 from kit.auth import Principal, owner_or, require
 from kit.auth.principal import ROLES
 from kit.errors import ServiceError
+from kit.http.idempotency import IdempotencyKey
 from kit.http.json_body import Router
 from kit.http.openapi import problems
 from kit.http.paging import Cursor, Limit, decode_cursor, encode_cursor
@@ -34,13 +35,6 @@ STAFF = ("agent", "marketer", "operator")
 KEEPERS = ("marketer", "operator")
 RewardId = Annotated[str, Path(pattern=REWARD_ID, examples=["coffee-mug"])]
 MemberId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", examples=["M1"])]
-IdempotencyKey = Annotated[
-    str,
-    Header(
-        pattern=r"^[\x21-\x7e]{1,128}$",
-        description="The same key with the same content again changes nothing.",
-    ),
-]
 PHASES: dict[str, tuple[Phase, ...]] = {
     "live": ("live",),
     "upcoming": ("upcoming",),

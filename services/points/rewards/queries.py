@@ -122,12 +122,13 @@ def why_not(each: Shown, member: Member, now: int, quantity: int = 1) -> list[Re
         spendable=member.account.balances,
         redeemed=member.account.redeemed.get(defined.reward_id, Redeemed()),
         left=each.left,
-        failed=_failed(defined.eligibility, member.card, now),
+        failed=failed(defined.eligibility, member.card, now),
     )
     return reasons(each.reward, candidate, now, quantity)
 
 
-def _failed(rule: str | None, known: MemberCard | None, now: int) -> str | None:
+def failed(rule: str | None, known: MemberCard | None, now: int) -> str | None:
+    """The first part of a rule that does not hold for a card; None when all of it does."""
     if rule is None or known is None:
         return None
     outcome = compile_condition(rule, MEMBER).evaluate(facts(known, now))

@@ -39,17 +39,27 @@ async def test_a_version_is_made_once_however_often_it_is_saved(rewards: Rewards
 
 
 async def test_of_two_who_change_the_same_revision_one_is_told(several: list[Rewards]) -> None:
+    for name in (f"mug{n}" for n in range(10)):
+        await commands.define(several[0], mug(reward_id=name))
+        changed = [mug(reward_id=name, prices=(RewardPrice("base", 900 + n),)) for n in range(2)]
+        ends = await asyncio.gather(
+            *(commands.define(several[n], changed[n], replaces=1) for n in range(2)),
+            return_exceptions=True,
+        )
+        (refused,) = [end for end in ends if isinstance(end, ServiceError)]
+        assert (refused.code, refused.facts) == ("revision_conflict", {"revision": 2})
+        assert (await queries.reward(several[0], name)).revision == 2
+
+
+async def test_of_two_who_change_it_at_once_without_looking_both_are_kept(
+    several: list[Rewards],
+) -> None:
     await commands.define(several[0], mug())
-    ends = await asyncio.gather(
-        *(
-            commands.define(several[n], mug(prices=(RewardPrice("base", 900 + n),)), replaces=1)
-            for n in range(2)
-        ),
-        return_exceptions=True,
-    )
-    (refused,) = [end for end in ends if isinstance(end, ServiceError)]
-    assert (refused.code, refused.facts) == ("revision_conflict", {"revision": 2})
-    assert (await queries.reward(several[0], "mug")).revision == 2
+    changed = [mug(prices=(RewardPrice("base", 900 + n),)) for n in range(8)]
+    saved = await asyncio.gather(*(commands.define(several[n % 2], changed[n]) for n in range(8)))
+    assert {one.changed for one in saved} == {True}
+    assert len(await facts(several[0], "RewardDefined")) == 9
+    assert (await queries.reward(several[1], "mug")).revision == 9
 
 
 async def test_a_retired_reward_stays_retired(rewards: Rewards) -> None:

@@ -63,6 +63,15 @@ async def test_two_at_once_close_each_take_once(several: list[Rewards]) -> None:
     assert await audit.findings(several[1]) == []
 
 
+async def test_a_slice_is_due_when_the_first_of_its_takes_is(rewards: Rewards) -> None:
+    shelf = await stocked(rewards, 9, 1)
+    for name, until in (("r0", UNTIL), ("r2", UNTIL - 9), ("r1", UNTIL + 9)):
+        await rewards.shop.take(shelf, name, "M" + name, until)
+    assert await close_due(rewards.shop, status, UNTIL - 9) == 1
+    (document,) = (await rewards.views.load(STOCK, ["mug.0"])).values()
+    assert dict(document.index) == {"due": UNTIL, "left": 7}
+
+
 async def test_what_the_index_does_not_know_is_found_by_the_sweep(rewards: Rewards) -> None:
     await three_taken(rewards)
     await rewards.views.drop(STOCK)

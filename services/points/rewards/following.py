@@ -1,0 +1,75 @@
+"""Redemptions follow the ledger: whatever ends one there settles its stock, or gives it back.
+
+A process may die between a fact of the account and what follows from it. The entries come back
+on their topic, at least once and in order for each member, and what is done is not done twice.
+"""
+
+from collections.abc import Sequence
+
+import structlog
+
+from contracts.envelope import Fact
+from kit.errors import ServiceError
+from kit.streams import Command as StreamCommand
+from services.points.commands import deciding
+from services.points.domain.advancing import Advance
+from services.points.domain.deciding import Command
+from services.points.rewards.duties import Became, Status
+from services.points.rewards.redemptions import Moved, Redemptions, find, moved, note
+from services.points.rewards.settling import complete, give_back
+
+_log = structlog.get_logger(__name__)
+
+
+async def follow(redemptions: Redemptions, facts: Sequence[Fact]) -> None:
+    """Take in entries of the ledger; most concern no redemption."""
+    found = [each for fact in facts if (each := moved(fact)) is not None]
+    await note(
+        redemptions, [(m.redemption_id, m.member_id, m.at) for m in found if m.kind == "hold"]
+    )
+    for each in found:
+        if each.kind == "capture":
+            await _complete(redemptions, each)
+        elif each.kind in ("release", "cancel"):
+            await give_back(redemptions, each.reward_id, each.member_id, each.redemption_id)
+
+
+async def _complete(redemptions: Redemptions, confirmed: Moved) -> None:
+    """Complete it unless it has ended meanwhile. What cannot be given was cancelled: no error."""
+    known = await find(redemptions, confirmed.member_id, confirmed.redemption_id)
+    if known is None or known.status != "confirmed":
+        return
+    try:
+        await complete(redemptions, known)
+    except ServiceError as error:
+        if error.kind not in ("refused", "missing"):
+            raise
+        _log.warning("redemption_undone", redemption=known.redemption_id, code=error.code)
+
+
+def status_of(redemptions: Redemptions) -> Status:
+    """What the stock's duty asks: what became of a redemption whose take is due.
+
+    A reservation that has run out is told so in its account first: then it cannot come back.
+    """
+
+    async def ask(member_id: str, redemption_id: str) -> Became:
+        found = await find(redemptions, member_id, redemption_id)
+        if found is not None and found.status == "expired" and found.ended_at is None:
+            await _let_time_pass(redemptions, member_id)
+            found = await find(redemptions, member_id, redemption_id)
+        if found is None or found.status in ("cancelled", "expired"):
+            return "gone"
+        return "live" if found.status == "reserved" else "confirmed"
+
+    return ask
+
+
+async def _let_time_pass(redemptions: Redemptions, member_id: str) -> None:
+    now = redemptions.clock()
+    asked: StreamCommand[Command] = StreamCommand(
+        member_id, f"advance:{now}", b"", Advance(member_id, now)
+    )
+    (result,) = await redemptions.ledger.execute([asked], deciding(redemptions.rules.policy))
+    if result.error is not None:
+        raise result.error

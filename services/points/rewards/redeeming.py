@@ -1,0 +1,291 @@
+"""Redeeming: points are held, stock is taken, then both are made final; each step once.
+
+Every step is a fact under a key that follows from the request, so the same request after a crash
+at any step goes on where it stopped. The account decides: a redemption is confirmed when, and only
+when, its hold is captured. What the stock does follows from that, here at once, and again in
+``following.py`` for whoever died in between.
+"""
+
+from dataclasses import dataclass
+
+from contracts.catalogue import RewardDefined, RewardPrice
+from kit.clock import SECOND
+from kit.errors import ServiceError
+from kit.http.idempotency import derived_id
+from kit.streams import key_conflict
+from services.points.cards import card
+from services.points.commands import carry_out, digest
+from services.points.domain.account import Redeemed
+from services.points.domain.catalogue import Candidate, Reward, reasons
+from services.points.domain.errors import AlreadyEnded, StepUpNeeded
+from services.points.domain.holding import PlaceHold, RewardLimits
+from services.points.domain.redemptions import SOLD_OUT, Redemption, hold_key
+from services.points.domain.stock import SoldOut, TakeClosed
+from services.points.rewards import queries
+from services.points.rewards.redemptions import Redemptions, find, note, require
+from services.points.rewards.settling import (
+    SYSTEM,
+    capture,
+    complete,
+    give_back,
+    hand_over,
+    release,
+    shelf_for,
+    undo,
+)
+
+MINUTE = 60 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. ``clerk``: for the brand, at a till. ``stepped_up``: proven by a second factor."""
+
+    by: str
+    clerk: bool = False
+    stepped_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Redeem:
+    """A member wants ``quantity`` of a reward; ``key`` is the request's."""
+
+    member_id: str
+    reward_id: str
+    key: str
+    caller: Caller
+    quantity: int = 1
+    wallet: str | None = None
+    confirm: bool = True
+    device_id: str | None = None
+
+
+def redemption_id_of(member_id: str, key: str) -> str:
+    """The id of the redemption that a member's request makes."""
+    return derived_id("rdm", member_id, key)
+
+
+async def redeem(redemptions: Redemptions, wanted: Redeem) -> tuple[Redemption, bool]:
+    """Redeem; the redemption as it is now, and whether this request made it.
+
+    Raises ServiceError: ``refused`` with everything that is in the way, SoldOut,
+    InsufficientPoints, LimitReached, CoolingOff, StepUpNeeded, VelocityExceeded; ``conflict`` for
+    another content under the same key.
+    """
+    redemption_id = redemption_id_of(wanted.member_id, wanted.key)
+    known = await find(redemptions, wanted.member_id, redemption_id)
+    if known is not None:
+        if not _is_same(known, wanted):
+            raise key_conflict(None)
+        return await _go_on(redemptions, known, wanted), False
+    made = await _reserve(redemptions, redemption_id, wanted)
+    return await _go_on(redemptions, made, wanted), True
+
+
+def _is_same(known: Redemption, wanted: Redeem) -> bool:
+    same = (known.reward_id, known.quantity) == (wanted.reward_id, wanted.quantity)
+    return same and wanted.wallet in (None, known.wallet)
+
+
+async def _reserve(redemptions: Redemptions, redemption_id: str, wanted: Redeem) -> Redemption:
+    """Check, count the device, hold the points."""
+    rewards, now = redemptions.rewards, redemptions.clock()
+    reward = await queries.reward(rewards, wanted.reward_id)
+    assert reward.defined is not None
+    price = _price(reward.defined, wanted.wallet)
+    points = price.points * wanted.quantity
+    await _require_eligible(redemptions, reward, wanted, price, now)
+    if wanted.confirm:
+        _require_proof(redemptions, points, price.money, wanted.caller)
+    if wanted.device_id is not None:
+        await rewards.meters.count("device", wanted.device_id, redemption_id, points)
+    hold = _hold(redemptions, reward.defined, redemption_id, wanted, price, now)
+    asked = digest(wanted.reward_id, wanted.quantity, price.wallet)
+    outcome = await carry_out(redemptions.ledger, redemptions.rules.policy, hold, hold.key, asked)
+    await note(redemptions, [(redemption_id, wanted.member_id, outcome.fact.occurred_at)])
+    return await require(redemptions, wanted.member_id, redemption_id)
+
+
+def _price(defined: RewardDefined, wallet: str | None) -> RewardPrice:
+    for price in defined.prices:
+        if wallet in (None, price.wallet):
+            return price
+    known = [price.wallet for price in defined.prices]
+    raise ServiceError(
+        "invalid",
+        "no_such_price",
+        f"It is not sold for {wallet} points; use one of {', '.join(known)}",
+        errors=[
+            {
+                "field": "wallet",
+                "message": "has no price here",
+                "fix": f"Use one of {', '.join(known)}.",
+            }
+        ],
+    )
+
+
+async def _require_eligible(
+    redemptions: Redemptions, reward: Reward, wanted: Redeem, price: RewardPrice, now: int
+) -> None:
+    """Raise ``refused`` with all reasons at once. Points and limits are decided by the account."""
+    rewards, defined = redemptions.rewards, reward.defined
+    assert defined is not None
+    needed = defined.eligibility or defined.early_access
+    known = await card(rewards.views, wanted.member_id) if needed else None
+    account = await rewards.account_of(wanted.member_id)
+    member = queries.Member(known, account)
+    candidate = Candidate(
+        tier=member.tier(now),
+        spendable={price.wallet: account.balances.get(price.wallet, 0)},
+        redeemed=account.redeemed.get(defined.reward_id, Redeemed()),
+        failed=queries.failed(defined.eligibility, known, now),
+    )
+    if why := reasons(reward, candidate, now, wanted.quantity):
+        raise ServiceError(
+            "refused",
+            why[0].code,
+            " ".join(each.words["en"] for each in why),
+            why_not=[
+                {"code": each.code, "words": dict(each.words), "facts": dict(each.facts)}
+                for each in why
+            ],
+        )
+
+
+def _require_proof(redemptions: Redemptions, points: int, money: int, caller: Caller) -> None:
+    """What a member alone may not make final: what costs money, and much without fresh proof."""
+    if caller.clerk:
+        return
+    if money:
+        raise ServiceError(
+            "refused",
+            "payment_needed",
+            "Part of the price is money: reserve it (`confirm: false`), then whoever takes the "
+            "money confirms it",
+            money=money,
+        )
+    limit = redemptions.rules.step_up_above
+    if limit is not None and points > limit and not caller.stepped_up:
+        raise StepUpNeeded(f"{points} points are more than {limit}", points=points, limit=limit)
+
+
+def _hold(
+    redemptions: Redemptions,
+    defined: RewardDefined,
+    redemption_id: str,
+    wanted: Redeem,
+    price: RewardPrice,
+    now: int,
+) -> PlaceHold:
+    period = defined.period_limit
+    return PlaceHold(
+        owner=wanted.member_id,
+        key=hold_key(redemption_id),
+        hold_id=redemption_id,
+        wallet=price.wallet,
+        points=price.points * wanted.quantity,
+        at=now,
+        until=now + defined.hold_minutes * MINUTE,
+        purpose="redemption",
+        by=wanted.caller.by,
+        reward_id=defined.reward_id,
+        quantity=wanted.quantity,
+        money=price.money * wanted.quantity,
+        limits=RewardLimits(
+            defined.member_limit, period.count if period else None, period.days if period else 0
+        ),
+        velocity=redemptions.rules.per_member,
+        cooling=redemptions.rules.cooling,
+    )
+
+
+async def _go_on(redemptions: Redemptions, known: Redemption, wanted: Redeem) -> Redemption:
+    """Take the next steps of a redemption from wherever it stands."""
+    if known.status == "cancelled" and known.reason == SOLD_OUT:
+        raise ServiceError(
+            "refused", SOLD_OUT, "It was sold out when you asked; ask again with a new key"
+        )
+    if known.status == "reserved":
+        known = await _with_stock(redemptions, known)
+    if wanted.confirm and known.status == "reserved":
+        return await confirm(redemptions, known.member_id, known.redemption_id, wanted.caller)
+    if known.status == "confirmed":
+        return await complete(redemptions, known)
+    return known
+
+
+async def _with_stock(redemptions: Redemptions, known: Redemption) -> Redemption:
+    """Take the stock of a reservation; when there is none, let the points go."""
+    shelf = await shelf_for(redemptions, known.reward_id)
+    if shelf is None:
+        return known
+    try:
+        await redemptions.rewards.shop.take(
+            shelf,
+            known.redemption_id,
+            known.member_id,
+            known.reserved_until,
+            known.quantity,
+        )
+    except SoldOut:
+        await release(redemptions, known, SYSTEM, SOLD_OUT)
+        raise
+    except TakeClosed:  # it ran out while we were on our way, and the stock has gone back
+        return await require(redemptions, known.member_id, known.redemption_id)
+    return known
+
+
+async def confirm(
+    redemptions: Redemptions, member_id: str, redemption_id: str, caller: Caller
+) -> Redemption:
+    """Make a reservation final; again changes nothing. Raises AlreadyEnded when it has ended."""
+    known = await require(redemptions, member_id, redemption_id)
+    if known.status == "reserved":
+        _require_proof(redemptions, known.points, known.money, caller)
+        known = await _with_stock(redemptions, known)
+    if known.status == "reserved":
+        await capture(redemptions, known, caller.by)
+        known = await require(redemptions, member_id, redemption_id)
+    if known.status in ("confirmed", "fulfilled"):
+        return await complete(redemptions, known)
+    raise AlreadyEnded("redemption", redemption_id, known.status)
+
+
+async def fulfil(
+    redemptions: Redemptions, member_id: str, redemption_id: str, by: str
+) -> Redemption:
+    """It was handed over; again changes nothing. Raises AlreadyEnded, or ``refused`` too early."""
+    known = await require(redemptions, member_id, redemption_id)
+    if known.status == "reserved":
+        raise ServiceError(
+            "refused", "not_confirmed", "It is only reserved; confirm it first", status=known.status
+        )
+    if known.status == "confirmed":
+        await complete(redemptions, known)
+        await hand_over(redemptions, known, by)
+        known = await require(redemptions, member_id, redemption_id)
+    if known.status != "fulfilled":
+        raise AlreadyEnded("redemption", redemption_id, known.status)
+    return known
+
+
+async def cancel(
+    redemptions: Redemptions, member_id: str, redemption_id: str, caller: Caller, reason: str
+) -> Redemption:
+    """Undo a redemption that is not fulfilled: points and stock go back. Again changes nothing."""
+    known = await require(redemptions, member_id, redemption_id)
+    if known.status == "reserved":
+        await release(redemptions, known, caller.by, reason)
+        known = await require(redemptions, member_id, redemption_id)
+    if known.status == "confirmed":
+        if not caller.clerk:
+            raise ServiceError(
+                "forbidden", "ask_the_desk", "It is confirmed: ask the brand to cancel it"
+            )
+        await undo(redemptions, known, caller.by, reason)
+        known = await require(redemptions, member_id, redemption_id)
+    if known.status == "fulfilled":
+        raise AlreadyEnded("redemption", redemption_id, known.status)
+    await give_back(redemptions, known.reward_id, member_id, redemption_id)
+    return known
