@@ -132,14 +132,14 @@ async def absorb(views: Views, facts: Iterable[Fact]) -> None:
     for fact in facts:
         body = body_of(fact)
         if body.kind in KINDS:
-            collection, id_ = _place(fact, body)
+            collection, id_ = place_of(fact, body)
             found[collection.name].setdefault(id_, []).append((fact, body))
-    await _fold(views, TRANSFERS, TransferRow, found[TRANSFERS.name], _transfer)
-    await _fold(views, ADJUSTMENTS, AdjustmentRow, found[ADJUSTMENTS.name], _adjustment)
-    await _fold(views, POOL_MEMBERS, PoolMemberRow, found[POOL_MEMBERS.name], _pool_member)
+    for collection in COLLECTIONS:
+        kind, step = ROWS[collection.name]
+        await _fold(views, collection, kind, found[collection.name], step)
 
 
-def _place(fact: Fact, body: Body) -> tuple[Collection, str]:
+def place_of(fact: Fact, body: Body) -> tuple[Collection, str]:
     """The row that a fact changes."""
     if isinstance(body, PointsPosted):
         if body.transfer is not None:
@@ -156,9 +156,9 @@ def _place(fact: Fact, body: Body) -> tuple[Collection, str]:
 async def _fold(
     views: Views,
     collection: Collection,
-    kind: type[R],
+    kind: type[Row],
     facts: Facts,
-    step: Callable[[R | None, Fact, Any], R],
+    step: Callable[[Any, Fact, Any], Row],
 ) -> None:
     """Change the rows that facts are about; those that somebody else wrote meanwhile, again."""
     left = facts
@@ -169,7 +169,8 @@ async def _fold(
         documents = []
         for id_, news in left.items():
             document = there.get(id_)
-            before = row = msgspec.json.decode(document.body, type=kind) if document else None
+            before: Row | None = msgspec.json.decode(document.body, type=kind) if document else None
+            row = before
             for fact, body in news:
                 row = step(row, fact, body)
             if row != before and row is not None:
@@ -255,6 +256,13 @@ def _pool_member(row: PoolMemberRow | None, fact: Fact, body: AccountMarked) -> 
     status = _STATUS.get(body.kind, "left")
     return PoolMemberRow(fact.owner[1:], body.other, fact.seq, role, status)
 
+
+ROWS: Mapping[str, tuple[type[Row], Callable[[Any, Fact, Any], Row]]] = {
+    TRANSFERS.name: (TransferRow, _transfer),
+    ADJUSTMENTS.name: (AdjustmentRow, _adjustment),
+    POOL_MEMBERS.name: (PoolMemberRow, _pool_member),
+}
+"""By collection: what its rows are, and how a fact changes one."""
 
 Position = tuple[int, str]
 
