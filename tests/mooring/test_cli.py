@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -176,6 +177,16 @@ def test_the_token_that_is_printed_opens_the_door(standing: Place, mooring: Comm
     )
     with urlopen(enrolling, timeout=10) as answer:
         assert json.load(answer)["member_id"] == "newcomer"
+
+
+def test_a_token_may_stand_for_a_second_factor(standing: Place, mooring: Command) -> None:
+    where = ("--member", "M1", "--data", standing.data, "--port", standing.port)
+    plain = mooring("token", "--role", "member", *where).out
+    stepped_up = mooring("token", "--role", "member", "--step-up", *where).out
+    claims = [
+        json.loads(urlsafe_b64decode(token.split(".")[1] + "==")) for token in (plain, stepped_up)
+    ]
+    assert [each.get("acr") for each in claims] == [None, "step_up"]
 
 
 def test_what_cannot_be_handled_is_listed_and_sent_back(standing: Place, mooring: Command) -> None:
