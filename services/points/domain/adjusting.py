@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from contracts.points import AdjustmentTerms, LotTerms, Posting
+from contracts.points import AdjustmentTerms, LotTerms, Parcel, Posting
 from services.points.domain.advancing import advance
 from services.points.domain.entries import (
     Course,
     Policy,
     between,
-    fill_debt,
+    given_back,
     opening,
     require_amount,
     take,
@@ -77,7 +77,6 @@ def adjust(course: Course, command: Adjust, policy: Policy) -> None:
     require_amount(abs(asked.points))
     if abs(asked.points) <= command.alone_up_to:
         _book(course, command.key, asked, command.credit, command.account, now)
-        advance(course, now, policy)
         return
     if len(course.account.requests) >= MOST_REQUESTS:
         raise LimitReached("open_requests", f"At most {MOST_REQUESTS} requests wait at a time")
@@ -96,7 +95,6 @@ def approve(course: Course, command: Approve, policy: Policy) -> None:
     both = msgspec.structs.replace(asked, approved_by=command.by)
     key = adjustment_key(command.request_id)
     _book(course, key, both, command.credit, command.account, now)
-    advance(course, now, policy)
 
 
 def reject(course: Course, command: Reject, policy: Policy) -> None:
@@ -132,7 +130,7 @@ def _book(
         if into is None:
             raise ValueError("points that are given need a lot to go into")
         there = into.target or into.terms
-        postings += between(account, "member", asked.wallet, there.lot, asked.points)
-        postings += fill_debt(course.account, asked.wallet, [(there.lot, asked.points)])
+        given = Parcel(there.lot, asked.wallet, there.expires, asked.points)
+        postings += given_back(course.account, [given], now, source=account)
         terms = opening(course.account, [there])
     course.post("adjust", key, now, postings, adjustment=asked, terms=terms, by=asked.by)

@@ -1,4 +1,9 @@
-"""What may be asked of an account, and the facts it makes: pure."""
+"""What may be asked of an account, and the facts it makes: pure.
+
+What a command asks for comes after what time brings, and nothing is built on it in the same course
+unless the account itself tells that it was done before (the seq of a decision). So when a command
+comes again and its fact is known by its key, the facts in front of it are right all the same.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

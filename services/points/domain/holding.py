@@ -140,13 +140,21 @@ def place_hold(course: Course, command: PlaceHold, policy: Policy) -> None:
         postings += between("member", "held", command.wallet, lot, points)
     terms = HoldTerms(
         command.hold_id,
-        command.until,
+        later(command.until, command.at, now),
         command.purpose,
         command.reward_id,
         command.quantity,
         command.money,
     )
     course.post("hold", command.key, now, postings, hold=terms, by=command.by)
+
+
+def later(until: int, at: int, now: int) -> int:
+    """The end of a term that was asked for at ``at``, on the account's clock.
+
+    A clock that was set back does not shorten it.
+    """
+    return until + now - at
 
 
 def require_slow(account: Account, points: int, at: int, limits: Sequence[Velocity]) -> None:

@@ -33,7 +33,7 @@ from services.points.domain.errors import (
     NotKnown,
     SameOwner,
 )
-from services.points.domain.holding import Velocity, require_cooled, require_slow
+from services.points.domain.holding import Velocity, later, require_cooled, require_slow
 
 MOST_SENT = 50
 MOST_IN_POOL = 20
@@ -138,8 +138,9 @@ def _send(course: Course, command: Send, parts: Sequence[tuple[str, int]], now: 
     postings: list[Posting] = []
     for lot, points in parts:
         postings += between("member", "transfer", command.wallet, lot, points)
+    until = 0 if command.at_once else later(command.until, command.at, now)
     terms = TransferTerms(
-        command.transfer_id, command.to, command.until, parcels, command.at_once, command.note
+        command.transfer_id, command.to, until, parcels, command.at_once, command.note
     )
     course.post("transfer_out", command.key, now, postings, transfer=terms, by=command.by)
 
@@ -276,7 +277,8 @@ def _leave(course: Course, command: PoolChange, now: int) -> None:
     last = _alone(account, leaver)
     if leaver.role == "owner" and not last:
         raise LimitReached("pool_owner", "The owner leaves last: make the others leave first")
-    if last and (account.holds or account.sent):
+    away = any(sent.other != command.member for sent in account.sent.values())
+    if last and (account.holds or away):
         raise LimitReached("pool_busy", "Points of the pool are held or on their way: wait for it")
     for wallet, parts in sorted(fair_share(account, leaver).items()):
         points = sum(part for _, part in parts)
@@ -289,7 +291,7 @@ def _leave(course: Course, command: PoolChange, now: int) -> None:
             wallet,
             points,
             now,
-            0,
+            now,
             command.by,
             at_once=True,
         )
