@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from kit.clock import DAY, SECOND, from_micros
+from services.points.commands import carry_out
+from services.points.domain.holding import PlaceHold
 from tests.services.points.club import Club, refused
 from tests.services.starting import START
 
@@ -193,6 +195,21 @@ async def test_a_hold_nobody_placed_is_missing(club: Club) -> None:
     for action in ("capture", "release"):
         answer = await club.post("agent", f"{path}:{action}")
         assert refused(answer) == (404, "unknown_hold")
+
+
+async def test_a_redemptions_hold_ends_with_the_redemption_alone(club: Club) -> None:
+    await club.earn("M1", 1000)
+    id_ = "rdm_aaaaaaaaaaaaaaaaaaaaaaaa"
+    until = START + 30 * MINUTE
+    command = PlaceHold("M1", "k", id_, "base", 300, START, until, "redemption", "M1", "mug")
+    await carry_out(club.wiring.ledger, club.wiring.rules.policy, command, "k", b"k")
+    await club.start()
+    for action in ("capture", "release"):
+        answer = await club.post("agent", f"{HOLDS}/{id_}:{action}")
+        assert refused(answer) == (409, "hold_of_redemption")
+        assert answer.json()["reward_id"] == "mug"
+    (listed,) = (await club.get("M1", HOLDS))["items"]
+    assert (listed["hold_id"], listed["reward_id"]) == (id_, "mug")
 
 
 async def test_a_hold_whose_time_is_over_cannot_be_captured_whoever_notices_first(
