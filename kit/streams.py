@@ -9,10 +9,11 @@ first result even where deciding again would refuse.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from contracts.envelope import Fact
 from kit.clock import Clock
@@ -38,8 +39,7 @@ class Fold(Protocol[S]):
         """The state after ``fact``, whose decoded body is ``body``."""
 
 
-@dataclass(frozen=True, slots=True)
-class New:
+class New(msgspec.Struct, frozen=True):
     """A fact that a decision makes; where it goes in the stream is not its business.
 
     ``input_hash`` is for facts that several commands may make; the others bear their command's.
@@ -54,8 +54,7 @@ class New:
     after: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Command(Generic[C]):
+class Command(msgspec.Struct, Generic[C], frozen=True):
     """What is asked of one owner's stream.
 
     ``key`` is the key of a fact it makes, and that fact bears ``input_hash``: by both a retry is
@@ -69,8 +68,7 @@ class Command(Generic[C]):
     trace: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Head(Generic[S]):
+class Head(msgspec.Struct, Generic[S], frozen=True):
     """A stream's last seq, its state there, and the snapshot's version it was loaded from."""
 
     seq: int
@@ -80,8 +78,7 @@ class Head(Generic[S]):
     snapshot_seq: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """What became of a command: the facts it made (or had made before), or the refusal."""
 
     facts: tuple[Fact, ...] = ()
@@ -103,8 +100,7 @@ class _Run(Generic[C]):
     known: dict[str, Fact] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(msgspec.Struct, frozen=True):
     """One command of a pass: each fact with its place among the drafts (None: known before)."""
 
     place: int
@@ -202,9 +198,14 @@ class Streams(Generic[S, C]):
         for owner in sorted(runs):
             steps[owner], moved[owner] = self._decide(runs[owner], heads[owner], decide, drafts)
         outcomes = await self.journal.append(drafts) if drafts else []
+        all_landed = all(outcome.outcome == "appended" for outcome in outcomes)
         again: dict[str, _Run[C]] = {}
         landed: dict[str, Head[S]] = {}
         for owner, run in runs.items():
+            if all_landed and _accepted(steps[owner], results):
+                if moved[owner] is not heads[owner]:
+                    landed[owner] = moved[owner]
+                continue
             rest = await self._settle(run, steps[owner], outcomes, results, moved[owner].seq)
             if rest:
                 again[owner] = _Run(rest, run.known)
@@ -250,8 +251,9 @@ class Streams(Generic[S, C]):
                 facts.append((fact, len(drafts)))
                 drafts.append(draft)
             steps.append(_Step(place, tuple(facts)))
-        moved = replace(head, seq=seq, posted_at=posted_at, state=state)
-        return steps, moved if seq > head.seq else head
+        if seq == head.seq:
+            return steps, head
+        return steps, Head(seq, posted_at, state, head.version, head.snapshot_seq)
 
     def _draft(self, stream: str, seq: int, posted_at: int, new: New, command: Command[C]) -> Draft:
         return Draft(
@@ -426,6 +428,16 @@ def key_conflict(existing: Fact | None) -> ServiceError:
         "This key was used before with another content; use a new key, or send the same content",
         first_used_at=existing.posted_at if existing else None,
     )
+
+
+def _accepted(steps: list[_Step], results: list[Result]) -> bool:
+    """Note the results of an owner's commands, every draft having landed; False: one is refused."""
+    if any(step.error is not None for step in steps):
+        return False
+    for step in steps:
+        known = any(place is None for _, place in step.facts)
+        results[step.place] = Result(tuple(fact for fact, _ in step.facts), repeated=known)
+    return True
 
 
 def _first_missed(step: _Step, outcomes: list[Appended]) -> Appended | None:

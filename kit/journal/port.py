@@ -12,14 +12,14 @@ and then inserts: everybody inserts, and reads when told it was in the way.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+import msgspec
 
 from contracts.envelope import Fact
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """A fact to append, with the hash of the input that led to it.
 
     ``input_hash`` tells a retry (same key, same hash: the first result again) from a misuse (same
@@ -38,8 +38,7 @@ class Draft:
     trace: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(msgspec.Struct, frozen=True):
     """What became of one draft.
 
     * ``appended``: it is in the journal.

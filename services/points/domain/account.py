@@ -266,7 +266,8 @@ def forget_empty(lots: dict[str, Lot], at: int) -> None:
     gone = [
         name
         for name, lot in lots.items()
-        if lot.empty
+        if not lot.left
+        and not lot.held
         and (not lot.expired or at - lot.expires > KEPT_AFTER)
         and not name.endswith(".never")
     ]

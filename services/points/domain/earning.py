@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+import msgspec
+
 from contracts.events import Grant, ReturnedLine, ReturnedPurchase
 from contracts.points import LotTerms, Posting, Progress
 from services.points.domain.account import Account, debt_lot, endless_lot, lot_of, target_lot
@@ -38,8 +40,7 @@ from services.points.domain.terms import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Earn:
+class Earn(msgspec.Struct, frozen=True):
     """Post what a decision granted. ``credits`` are the grants' points and lots, in their order.
 
     ``about`` is the purchase that the activity concerns: it may open what that one earned.
@@ -133,21 +134,24 @@ def earn(course: Course, command: Earn, policy: Policy) -> None:
         return
     advance(course, command.at, policy)
     _open_awaited(course, command.progress, command.about, command.at, command.activity_id)
-    sums: dict[tuple[str, str], int] = {}
+    sums: dict[str, int] = {}
+    wallets: dict[str, str] = {}
     for each in command.credits:
         if each.points:
-            key = (each.wallet, each.terms.lot)
-            sums[key] = sums.get(key, 0) + each.points
+            lot = each.terms.lot
+            sums[lot] = sums.get(lot, 0) + each.points
+            wallets[lot] = each.wallet
     postings: list[Posting] = []
-    for (wallet, lot), points in sums.items():
-        postings += between("issuance", "pending" if "~" in lot else "member", wallet, lot, points)
-    for debtor in dict.fromkeys(wallet for wallet, _ in sums):
-        if debt_lot(debtor) in course.account.lots:
-            fresh = [(lot, n) for (wallet, lot), n in sums.items() if wallet == debtor]
+    for lot, points in sums.items():
+        account = "pending" if "~" in lot else "member"
+        postings += between("issuance", account, wallets[lot], lot, points)
+    for wallet in dict.fromkeys(wallets.values()):
+        if debt_lot(wallet) in course.account.lots:
+            fresh = [(lot, n) for lot, n in sums.items() if wallets[lot] == wallet]
             postings += fill_debt(
-                course.account, debtor, [(lot, n) for lot, n in fresh if "~" not in lot]
+                course.account, wallet, [(lot, n) for lot, n in fresh if "~" not in lot]
             )
-    lots = tuple(each.terms.lot for each in command.credits)
+    lots = tuple([each.terms.lot for each in command.credits])
     terms = [each.terms for each in command.credits if each.points]
     course.post(
         "earn",
@@ -159,7 +163,7 @@ def earn(course: Course, command: Earn, policy: Policy) -> None:
         grants=command.grants,
         lots=() if all(lot.endswith(".never") for lot in lots) else lots,
         terms=_moving(course.account, terms, command.progress, command.at, policy),
-        vesting=tuple(each.vesting for each in command.credits if each.vesting and each.points),
+        vesting=tuple([each.vesting for each in command.credits if each.vesting and each.points]),
         progress=command.progress if course.account.vesting else None,
     )
     advance(course, course.account.at, policy)

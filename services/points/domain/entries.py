@@ -1,8 +1,10 @@
 """Making facts: a course of entries and marks, each built on the account as the last left it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from contracts.points import (
     AccountMarked,
@@ -41,8 +43,7 @@ class Policy:
     vests: Callable[[str, Vesting], bool] = lambda rule, vesting: True
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One fact of a decision: its key in the stream, when it happened, what it is.
 
     ``after`` is the account with it.
@@ -67,6 +68,7 @@ class Course:
         """Add an entry. ``more`` are the optional fields of PointsPosted, and ``seq``."""
         seq = more.pop("seq", 0)
         entry_id = f"{self.owner}-{seq}" if seq else f"{self.owner}-x{self.account.facts + 1}"
+        balances, pending, held = _moved(self.account, postings)
         entry = PointsPosted(
             entry_id=entry_id,
             member_id=self.owner,
@@ -74,9 +76,9 @@ class Course:
             activity_id=more.pop("activity_id", ""),
             reward_seq=seq,
             postings=tuple(postings),
-            balances=_moved(self.account.balances, postings, "member/"),
-            pending=_moved(self.account.pending, postings, "pending/", keep_zero=False),
-            held=_moved(self.account.held, postings, "held/", keep_zero=False),
+            balances=balances,
+            pending=pending,
+            held=held,
             **more,
         )
         check_balanced(entry)
@@ -97,15 +99,28 @@ class Course:
 
 
 def _moved(
-    before: Mapping[str, int], postings: Sequence[Posting], account: str, *, keep_zero: bool = True
-) -> dict[str, int]:
-    after = dict(before)
+    account: Account, postings: Sequence[Posting]
+) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    """What there is to spend, what waits and what is held, after some postings."""
+    balances, pending, held = dict(account.balances), account.pending, account.held
+    waits = holds = False
     for posting in postings:
-        if posting.account.startswith(account):
-            after[posting.wallet] = after.get(posting.wallet, 0) + posting.amount
-    if keep_zero:
-        return after
-    return {wallet: points for wallet, points in after.items() if points}
+        name, wallet = posting.account, posting.wallet
+        if name.startswith("member/"):
+            balances[wallet] = balances.get(wallet, 0) + posting.amount
+        elif name.startswith("pending/"):
+            pending = pending if waits else dict(pending)
+            waits = True
+            pending[wallet] = pending.get(wallet, 0) + posting.amount
+        elif name.startswith("held/"):
+            held = held if holds else dict(held)
+            holds = True
+            held[wallet] = held.get(wallet, 0) + posting.amount
+    return (
+        balances,
+        {wallet: points for wallet, points in pending.items() if points} if waits else pending,
+        {wallet: points for wallet, points in held.items() if points} if holds else held,
+    )
 
 
 def between(source: str, target: str, wallet: str, lot: str, points: int) -> tuple[Posting, ...]:

@@ -9,8 +9,11 @@ from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from contracts.points import Instalment, LotTerms, VestingTerms
 from kit.clock import SECOND
@@ -69,13 +72,9 @@ class LotRule:
     expiry: Expiry = Expiry()
     vesting: VestingRule | None = None
 
-    @property
-    def endless(self) -> bool:
-        """Whether points are there at once and for ever."""
-        return self == _ENDLESS
 
-
-_ENDLESS = LotRule()
+ENDLESS = LotRule()
+"""Points are there at once and for ever."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +97,10 @@ class LotRules:
             for key in ((wallet, campaign, tier), (wallet, campaign, None), (wallet, None, tier)):
                 if (found := self.overrides.get(key)) is not None:
                     return found
-        return self.wallets.get(wallet, _ENDLESS)
+        return self.wallets.get(wallet, ENDLESS)
 
 
-@dataclass(frozen=True, slots=True)
-class Credit:
+class Credit(msgspec.Struct, frozen=True):
     """Points to be booked, and the lot they go into; ``vesting`` when that one vests."""
 
     wallet: str
@@ -116,8 +114,8 @@ def credit(
     rules: LotRules, rule: LotRule, wallet: str, points: int, at: int, activity_id: str, name: str
 ) -> Credit:
     """The credit of points earned at ``at`` under ``rule``; ``name`` makes a vesting lot unique."""
-    if rule.endless:
-        return Credit(wallet, points, LotTerms(endless_lot(wallet), wallet))
+    if rule is ENDLESS:
+        return Credit(wallet, points, _endless(wallet))
     day = local_day(rules.zone, at)
     active = active_terms(rules.zone, rule.expiry, wallet, day)
     if rule.vesting is not None:
@@ -136,10 +134,15 @@ def credit(
     return Credit(wallet, points, waiting, target=active)
 
 
+@lru_cache(maxsize=100)
+def _endless(wallet: str) -> LotTerms:
+    return LotTerms(endless_lot(wallet), wallet)
+
+
 def active_terms(zone: ZoneInfo, expiry: Expiry, wallet: str, day: date) -> LotTerms:
     """The lot that points earned on ``day`` can be spent from."""
     if expiry.kind == "never":
-        return LotTerms(endless_lot(wallet), wallet)
+        return _endless(wallet)
     last = last_day(expiry, day)
     name = f"sliding-{expiry.name}" if expiry.kind == "sliding" else last.isoformat()
     return LotTerms(f"{wallet}.{name}", wallet, 0, start_of(zone, last + timedelta(days=1)))
