@@ -13,8 +13,6 @@ tells the one from the other.
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from types import ModuleType
-from typing import Any
 
 from kit.audit import PATIENCE_SECONDS, Verdict
 from mooring.audit import verify_live
@@ -74,18 +72,10 @@ async def verify(services: Services, patience_seconds: float = PATIENCE_SECONDS)
     digest, verdict = Digest(), Verdict()
     activities = services.events.activities
     verdict.add(await members_audit.examine(services.members, activities, patience_seconds))
-    verdict.add(await _examined(points_audit, services.points))
+    verdict.add(await points_audit.examine(services.points, patience_seconds))
     verdict.findings += [str(each) for each in (await verify_live(services.points.chain)).findings]
     verdict.add(await events_audit.examine(services.events, patience_seconds))
     await digest.take(members_audit.digest_lines(services.members))
     await digest.take(points_audit.digest_lines(services.points))
     await digest.take(events_audit.digest_lines(services.events))
     return Report(digest.hex, digest.lines, verdict.findings, verdict.unsettled)
-
-
-async def _examined(audit: ModuleType, wiring: Any) -> Verdict:
-    """Ask an audit that has ``findings(wiring)``, and perhaps ``unsettled(wiring)`` beside it."""
-    verdict = Verdict(findings=await audit.findings(wiring))
-    if (unsettled := getattr(audit, "unsettled", None)) is not None:
-        verdict.unsettled += await unsettled(wiring)
-    return verdict

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from contracts.envelope import Fact
 from contracts.points import AccountMarked, PointsPosted
+from kit.audit import PATIENCE_SECONDS, Verdict
+from services.points import audit_lists
 from services.points.commands import body_of
 from services.points.domain.account import Account, Lot, Totals, debt_lot, lot_of
 from services.points.domain.applying import apply
@@ -34,6 +36,13 @@ class _Books:
     totals: Counter[str] = field(default_factory=Counter)
     moving: Counter[str] = field(default_factory=Counter)
     on_their_way: Counter[str] = field(default_factory=Counter)
+
+
+async def examine(wiring: Wiring, patience_seconds: float = PATIENCE_SECONDS) -> Verdict:
+    """Return what does not hold; lists that are behind their entries are given time."""
+    verdict = Verdict(findings=await findings(wiring))
+    verdict.add(await audit_lists.examine(wiring, patience_seconds))
+    return verdict
 
 
 async def findings(wiring: Wiring) -> list[str]:

@@ -13,15 +13,14 @@ import msgspec
 from contracts.envelope import Fact
 from kit.audit import PATIENCE_SECONDS, Verdict, confirm
 from kit.views.port import Collection, Document
-from services.points.commands import body_of
 from services.points.listing import (
     COLLECTIONS,
-    KINDS,
     ROWS,
     TRANSFERS,
     Body,
     Row,
     place_of,
+    told_by,
 )
 from services.points.wiring import Wiring
 
@@ -38,9 +37,7 @@ async def examine(wiring: Wiring, patience_seconds: float = PATIENCE_SECONDS) ->
             if fact.stream != stream:
                 await _compare(wiring, told, verdict)
                 stream, told = fact.stream, []
-            body = body_of(fact)
-            if body.kind in KINDS:
-                told.append((fact, body))
+            told += told_by([fact])
     await _compare(wiring, told, verdict)
 
     async def look_again(owners: Sequence[str]) -> Verdict:
@@ -56,8 +53,7 @@ async def examine(wiring: Wiring, patience_seconds: float = PATIENCE_SECONDS) ->
 
 async def _told(wiring: Wiring, owner: str) -> Told:
     facts = (await wiring.entries.read_many({wiring.ledger.stream(owner): 0})).values()
-    bodies = ((fact, body_of(fact)) for found in facts for fact in found)
-    return [(fact, body) for fact, body in bodies if body.kind in KINDS]
+    return [each for found in facts for each in told_by(found)]
 
 
 async def _compare(wiring: Wiring, told: Told, verdict: Verdict) -> None:

@@ -6,7 +6,7 @@ what a sender's entry says of a transfer and what the receiver's says never over
 stream remember the seq they are of. So the rows depend on the facts alone.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -126,17 +126,29 @@ Facts = dict[str, list[tuple[Fact, Body]]]
 _encoder = msgspec.json.Encoder()
 
 
+class _Kind(msgspec.Struct):
+    kind: str
+
+
+_kind = msgspec.json.Decoder(_Kind)
+
+
 async def absorb(views: Views, facts: Iterable[Fact]) -> None:
     """Take in facts of accounts; those that concern no list are passed over."""
     found: dict[str, Facts] = {collection.name: {} for collection in COLLECTIONS}
-    for fact in facts:
-        body = body_of(fact)
-        if body.kind in KINDS:
-            collection, id_ = place_of(fact, body)
-            found[collection.name].setdefault(id_, []).append((fact, body))
+    for fact, body in told_by(facts):
+        collection, id_ = place_of(fact, body)
+        found[collection.name].setdefault(id_, []).append((fact, body))
     for collection in COLLECTIONS:
         kind, step = ROWS[collection.name]
         await _fold(views, collection, kind, found[collection.name], step)
+
+
+def told_by(facts: Iterable[Fact]) -> Iterator[tuple[Fact, Body]]:
+    """Those facts that change a row, with their bodies; few do, so the others are not decoded."""
+    for fact in facts:
+        if _kind.decode(fact.body).kind in KINDS:
+            yield fact, body_of(fact)
 
 
 def place_of(fact: Fact, body: Body) -> tuple[Collection, str]:
