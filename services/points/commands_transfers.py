@@ -8,7 +8,7 @@ from contracts.points import AccountMarked, PointsPosted, TransferTerms
 from kit.errors import ServiceError
 from services.points.asking import Asked, request_key, wallet_of
 from services.points.commands import Outcome, body_of, carry_out, digest
-from services.points.domain.errors import AlreadyEnded, LimitReached, NotKnown, SameOwner
+from services.points.domain.errors import AlreadyEnded, LimitReached, NotKnown
 from services.points.domain.moving import Decline, Receive, Send, transfer_key
 from services.points.listing import how_ended
 from services.points.policy import Rules
@@ -22,8 +22,6 @@ WITHDRAWN = "withdrawn"
 async def send(wiring: Wiring, asked: Asked, wanted: TransferBody) -> Outcome:
     """Offer points to another member. Raises ServiceError that says what is in the way."""
     rules = wiring.rules
-    if wanted.to == asked.owner:
-        raise SameOwner(asked.owner)
     wallet = wallet_of(rules, wanted.wallet)
     require_allowed(rules, wanted.points)
     require_step_up(rules, asked, wanted.points)

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 
+from contracts.envelope import Fact
+from contracts.members import MemberFileChanged
 from kit.auth import LocalIssuer
 from kit.clock import SECOND
 from kit.settings import AuthSettings, HttpSettings, StoreSettings, TelemetrySettings
 from services.points import audit, queries
 from services.points.app import create_app
-from services.points.commands import post_decisions
+from services.points.commands import note_contacts, post_decisions
 from services.points.settings import ApiSettings
 from services.points.wiring import Wiring
 from tests.services.points.decisions import granted
@@ -121,6 +124,13 @@ class Club:
         self.earned[member] += 1
         decision = granted(member, self.earned[member], points)
         await post_decisions(self.wiring.ledger, self.wiring.rules, [decision])
+
+    async def change_contact(self, member: str) -> None:
+        """Let a member have changed their e-mail address just now."""
+        body = msgspec.Raw(msgspec.json.encode(MemberFileChanged(member, filled=("email",))))
+        now = self.clock()
+        told = Fact(f"member:{member}", 5, "c", "MemberFileChanged", now, now, body)
+        await note_contacts(self.wiring.ledger, self.wiring.rules, [told])
 
     async def balance(self, owner: str, wallet: str = "base") -> int:
         """Return what an owner can spend."""

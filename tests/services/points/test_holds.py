@@ -313,6 +313,26 @@ async def test_a_device_is_seen_so_often_and_only_for_what_comes_to_something(cl
     assert (await club.post("M1", HOLDS, {**body, "device_id": "phone-2"})).status_code == 201
 
 
+async def test_what_is_imported_does_not_count_for_its_device(club: Club) -> None:
+    await club.earn("M1", 1000)
+    body = {"points": 1, "purpose": "dinner", "device_id": "till-1"}
+    for _ in range(4):
+        answer = await club.post("partner", HOLDS, {**body, "occurred_at": "2025-12-31T00:00:00Z"})
+        assert answer.status_code == 201
+    assert (await club.post("partner", HOLDS, body)).status_code == 201
+
+
+async def test_points_are_not_held_for_a_while_after_contact_details_changed(club: Club) -> None:
+    await club.earn("M1", 1000)
+    await club.change_contact("M1")
+    body = {"points": 100, "purpose": "dinner"}
+    answer = await club.post("M1", HOLDS, body)
+    assert refused(answer) == (409, "cooling_off")
+    assert answer.json()["until"] == "2026-01-02T00:00:00Z"
+    club.clock.now += DAY
+    assert (await club.post("M1", HOLDS, body)).status_code == 201
+
+
 async def test_what_left_an_account_lately_limits_what_may(club: Club) -> None:
     await club.earn("M1", 1000)
     body = {"points": 1, "purpose": "coffee"}

@@ -4,13 +4,9 @@ import asyncio
 
 import pytest
 
-from contracts.members import MemberFileChanged
 from kit.clock import DAY
 from services.points import rebuild
-from services.points.commands import note_contacts
 from tests.services.points.club import HOUR, Club, refused
-from tests.services.points.decisions import fact
-from tests.services.starting import START
 
 TRANSFERS = "/v1/members/{}/points/transfers"
 SENT, RECEIVED = TRANSFERS.format("M1"), TRANSFERS.format("M2")
@@ -290,14 +286,11 @@ async def test_nobody_fills_a_payees_meter_with_what_they_do_not_have(club: Club
 
 async def test_points_stay_for_a_while_after_contact_details_changed(club: Club) -> None:
     await club.earn("M1", 1000)
-    changed = MemberFileChanged("M1", filled=("email",))
-    told = fact("M1", 1, changed)
-    told = type(told)("member:M1", 5, "c", told.type, START - HOUR, START, told.body)
-    await note_contacts(club.wiring.ledger, club.wiring.rules, [told])
+    await club.change_contact("M1")
     answer = await club.post("M1", SENT, {"to": "M2", "points": 100})
     assert refused(answer) == (409, "cooling_off")
-    assert answer.json()["until"] == "2026-01-01T23:00:00Z"
-    club.clock.now += 23 * HOUR
+    assert answer.json()["until"] == "2026-01-02T00:00:00Z"
+    club.clock.now += 24 * HOUR
     await offered(club, 100)
 
 
