@@ -1,8 +1,7 @@
 """The last fact of a stream at a past moment: what a state as of then is folded from."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from kit.journal.port import Draft, Journal
 from tests.ports.stores import draft

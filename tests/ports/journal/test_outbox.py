@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from contracts.envelope import Fact
 from kit.journal.port import Journal
