@@ -73,9 +73,7 @@ class TransferRow(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.ended or ("arriving" if self.at_once else "offered")
 
     def index(self) -> Mapping[str, IndexValue]:
-        """It is in lists once its sender's entry is known."""
-        if not self.sent_at:
-            return {}
+        """By what lists ask for: known once the sender's entry is."""
         return {
             "sender": self.sender,
             "receiver": self.receiver,

@@ -68,6 +68,15 @@ async def test_what_was_followed_or_rebuilt_is_found_to_be_right(club: Club) -> 
         await rebuild.rebuild(club.wiring)
 
 
+async def test_entries_that_come_again_in_any_order_change_nothing(club: Club) -> None:
+    await lived(club)
+    before = [await rows(club, each) for each in COLLECTIONS]
+    async for facts in club.wiring.entries.scan():
+        for fact in reversed(facts):
+            await club.wiring.follower.handle([fact])
+    assert [await rows(club, each) for each in COLLECTIONS] == before
+
+
 @pytest.mark.parametrize("collection", COLLECTIONS, ids=lambda each: each.name)
 async def test_a_row_that_was_changed_is_found(club: Club, collection: Collection) -> None:
     await lived(club)
