@@ -4,6 +4,7 @@ A process may die between a fact of the account and what follows from it. The en
 on their topic, at least once and in order for each member, and what is done is not done twice.
 """
 
+import asyncio
 from collections.abc import Sequence
 
 import structlog
@@ -14,31 +15,49 @@ from kit.streams import Command as StreamCommand
 from services.points.commands import deciding
 from services.points.domain.advancing import Advance
 from services.points.domain.deciding import Command
+from services.points.domain.redemptions import Redemption
 from services.points.rewards.duties import Became, Status
 from services.points.rewards.redemptions import Moved, Redemptions, find, moved, note
 from services.points.rewards.settling import complete, give_back
 
+AT_ONCE = 32
 _log = structlog.get_logger(__name__)
 
 
 async def follow(redemptions: Redemptions, facts: Sequence[Fact]) -> None:
-    """Take in entries of the ledger; most concern no redemption."""
-    found = [each for fact in facts if (each := moved(fact)) is not None]
-    await note(
-        redemptions, [(m.redemption_id, m.member_id, m.at) for m in found if m.kind == "hold"]
-    )
-    for each in found:
-        if each.kind == "capture":
-            await _complete(redemptions, each)
-        elif each.kind in ("release", "cancel"):
-            await give_back(redemptions, each.reward_id, each.member_id, each.redemption_id)
+    """Take in entries of the ledger; most concern no redemption.
 
-
-async def _complete(redemptions: Redemptions, confirmed: Moved) -> None:
-    """Complete it unless it has ended meanwhile. What cannot be given was cancelled: no error."""
-    known = await find(redemptions, confirmed.member_id, confirmed.redemption_id)
-    if known is None or known.status != "confirmed":
+    What happened to one redemption is followed in its order, different ones side by side.
+    """
+    found: dict[str, list[Moved]] = {}
+    for fact in facts:
+        if (each := moved(fact)) is not None:
+            found.setdefault(each.redemption_id, []).append(each)
+    if not found:
         return
+    began = [each for one in found.values() for each in one if each.kind == "hold"]
+    await note(redemptions, [(each.redemption_id, each.member_id, each.at) for each in began])
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(redemption: list[Moved]) -> None:
+        async with gate:
+            for each in redemption:
+                await _follow(redemptions, each)
+
+    await asyncio.gather(*map(one, found.values()))
+
+
+async def _follow(redemptions: Redemptions, each: Moved) -> None:
+    if each.kind in ("release", "cancel"):
+        await give_back(redemptions, each.reward_id, each.member_id, each.redemption_id)
+    elif each.kind == "capture":
+        known = await find(redemptions, each.member_id, each.redemption_id)
+        if known is not None and known.status in ("confirmed", "fulfilled"):
+            await _complete(redemptions, known)
+
+
+async def _complete(redemptions: Redemptions, known: Redemption) -> None:
+    """What cannot be given has been cancelled by this: no error for who follows."""
     try:
         await complete(redemptions, known)
     except ServiceError as error:

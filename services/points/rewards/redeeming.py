@@ -6,6 +6,7 @@ when, its hold is captured. What the stock does follows from that, here at once,
 ``following.py`` for whoever died in between.
 """
 
+import asyncio
 from dataclasses import dataclass
 
 from contracts.catalogue import RewardDefined, RewardPrice
@@ -19,14 +20,14 @@ from services.points.domain.account import Redeemed
 from services.points.domain.catalogue import Candidate, Reward, reasons
 from services.points.domain.errors import AlreadyEnded, StepUpNeeded
 from services.points.domain.holding import PlaceHold, RewardLimits
-from services.points.domain.redemptions import SOLD_OUT, Redemption, hold_key
+from services.points.domain.redemptions import SOLD_OUT, Redemption, hold_key, told
 from services.points.domain.stock import SoldOut, TakeClosed
 from services.points.rewards import queries
 from services.points.rewards.redemptions import Redemptions, find, note, require
 from services.points.rewards.settling import (
     SYSTEM,
     capture,
-    complete,
+    delivered,
     give_back,
     hand_over,
     release,
@@ -79,7 +80,9 @@ async def redeem(redemptions: Redemptions, wanted: Redeem) -> tuple[Redemption, 
             raise key_conflict(None)
         return await _go_on(redemptions, known, wanted), False
     made = await _reserve(redemptions, redemption_id, wanted)
-    return await _go_on(redemptions, made, wanted), True
+    began = [(redemption_id, made.member_id, made.reserved_at)]
+    _, gone_on = await asyncio.gather(note(redemptions, began), _go_on(redemptions, made, wanted))
+    return gone_on, True
 
 
 def _is_same(known: Redemption, wanted: Redeem) -> bool:
@@ -102,8 +105,9 @@ async def _reserve(redemptions: Redemptions, redemption_id: str, wanted: Redeem)
     hold = _hold(redemptions, reward.defined, redemption_id, wanted, price, now)
     asked = digest(wanted.reward_id, wanted.quantity, price.wallet)
     outcome = await carry_out(redemptions.ledger, redemptions.rules.policy, hold, hold.key, asked)
-    await note(redemptions, [(redemption_id, wanted.member_id, outcome.fact.occurred_at)])
-    return await require(redemptions, wanted.member_id, redemption_id)
+    began = {hold.key: (outcome.fact.occurred_at, outcome.body)}
+    made = None if outcome.repeated else told(redemption_id, began, now)
+    return made or await require(redemptions, wanted.member_id, redemption_id)
 
 
 def _price(defined: RewardDefined, wallet: str | None) -> RewardPrice:
@@ -206,13 +210,11 @@ async def _go_on(redemptions: Redemptions, known: Redemption, wanted: Redeem) ->
         raise ServiceError(
             "refused", SOLD_OUT, "It was sold out when you asked; ask again with a new key"
         )
+    if known.status == "reserved" and wanted.confirm:
+        return await _confirmed(redemptions, known, wanted.caller)
     if known.status == "reserved":
-        known = await _with_stock(redemptions, known)
-    if wanted.confirm and known.status == "reserved":
-        return await confirm(redemptions, known.member_id, known.redemption_id, wanted.caller)
-    if known.status == "confirmed":
-        return await complete(redemptions, known)
-    return known
+        return await _with_stock(redemptions, known)
+    return await delivered(redemptions, known)
 
 
 async def _with_stock(redemptions: Redemptions, known: Redemption) -> Redemption:
@@ -241,15 +243,19 @@ async def confirm(
 ) -> Redemption:
     """Make a reservation final; again changes nothing. Raises AlreadyEnded when it has ended."""
     known = await require(redemptions, member_id, redemption_id)
+    return await _confirmed(redemptions, known, caller)
+
+
+async def _confirmed(redemptions: Redemptions, known: Redemption, caller: Caller) -> Redemption:
+    """Stock, then points. Settling the stock is left to whoever follows the ledger."""
     if known.status == "reserved":
         _require_proof(redemptions, known.points, known.money, caller)
         known = await _with_stock(redemptions, known)
     if known.status == "reserved":
-        await capture(redemptions, known, caller.by)
-        known = await require(redemptions, member_id, redemption_id)
-    if known.status in ("confirmed", "fulfilled"):
-        return await complete(redemptions, known)
-    raise AlreadyEnded("redemption", redemption_id, known.status)
+        known = await capture(redemptions, known, caller.by)
+    if known.status not in ("confirmed", "fulfilled"):
+        raise AlreadyEnded("redemption", known.redemption_id, known.status)
+    return await delivered(redemptions, known)
 
 
 async def fulfil(
@@ -262,7 +268,6 @@ async def fulfil(
             "refused", "not_confirmed", "It is only reserved; confirm it first", status=known.status
         )
     if known.status == "confirmed":
-        await complete(redemptions, known)
         await hand_over(redemptions, known, by)
         known = await require(redemptions, member_id, redemption_id)
     if known.status != "fulfilled":

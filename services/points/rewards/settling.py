@@ -4,9 +4,10 @@ Each of these may be done again and by anybody; the account has decided before.
 """
 
 from contextlib import suppress
+from dataclasses import replace
 
 from kit.errors import ServiceError
-from services.points.commands import carry_out, digest
+from services.points.commands import Outcome, carry_out, digest
 from services.points.domain.advancing import end_of_hold
 from services.points.domain.errors import AlreadyEnded, NotKnown
 from services.points.domain.holding import Cancel, Capture, Fulfil, Release, end_of_redemption
@@ -25,6 +26,17 @@ async def shelf_for(redemptions: Redemptions, reward_id: str) -> Shelf | None:
     defined = state.defined or (await queries.reward(redemptions.rewards, reward_id)).defined
     assert defined is not None
     return Shelf(reward_id, defined.slices) if defined.slices else None
+
+
+async def delivered(redemptions: Redemptions, known: Redemption) -> Redemption:
+    """Give at once what needs no hands; the rest is left to whoever follows the ledger."""
+    streams = redemptions.rewards.catalogue
+    defined = (await streams.heads([known.reward_id]))[known.reward_id].state.defined
+    if known.status == "confirmed" and (
+        defined is None or defined.gives in ("donation", "voucher")
+    ):
+        return await complete(redemptions, known)
+    return known
 
 
 async def complete(redemptions: Redemptions, known: Redemption) -> Redemption:
@@ -65,10 +77,13 @@ async def _give(redemptions: Redemptions, known: Redemption) -> bool:
     return True
 
 
-async def capture(redemptions: Redemptions, known: Redemption, by: str) -> None:
+async def capture(redemptions: Redemptions, known: Redemption, by: str) -> Redemption:
     """Take the points that are held, unless the hold ended another way meanwhile."""
     asked = Capture(known.member_id, known.redemption_id, redemptions.clock(), by)
-    await _end(redemptions, asked, end_of_hold(known.redemption_id), "hold")
+    outcome = await _end(redemptions, asked, end_of_hold(known.redemption_id), "hold")
+    if outcome is None or outcome.repeated:
+        return await require(redemptions, known.member_id, known.redemption_id)
+    return replace(known, status="confirmed", confirmed_at=outcome.fact.occurred_at)
 
 
 async def release(redemptions: Redemptions, known: Redemption, by: str, reason: str) -> None:
@@ -97,11 +112,13 @@ async def undo(redemptions: Redemptions, known: Redemption, by: str, reason: str
 
 async def _end(
     redemptions: Redemptions, asked: Capture | Release | Fulfil | Cancel, key: str, what: str
-) -> None:
-    """One of several ways to end; which of them it was, the account tells afterwards."""
+) -> Outcome | None:
+    """One of several ways to end; None when it ended another way, which the account tells."""
     content = digest(type(asked).__name__, key)
+    policy = redemptions.rules.policy
     with suppress(NotKnown, AlreadyEnded):
-        await carry_out(redemptions.ledger, redemptions.rules.policy, asked, key, content, what)
+        return await carry_out(redemptions.ledger, policy, asked, key, content, what)
+    return None
 
 
 async def give_back(

@@ -107,6 +107,7 @@ class Shop:
         first, *others = self.laying(shelf, delivery, key)
         laid = done(await self._turnstile.pass_(first))
         results = await asyncio.gather(*map(self._turnstile.pass_, others))
+        await self.streams.keep(shelf.owners)  # whoever delivers looks at the list next
         return not all([laid.repeated, *(done(result).repeated for result in results)])
 
     def laying(self, shelf: Shelf, delivery: StockAdded, key: str) -> list[Command[Asked]]:
@@ -137,7 +138,9 @@ class Shop:
         if isinstance(result.error, SliceShort):
             await self._refuse_when_short(shelf, quantity)
             result = await self._take(shelf, home, f"take:{redemption_id}", Seek(wanted))
-        (fact,) = done(result).facts
+        if not done(result).facts:
+            return  # it is open already
+        (fact,) = result.facts
         if result.repeated:
             taken = await self.taken(shelf, redemption_id, member_id)
             self._refuse_when_closed(taken)
@@ -180,6 +183,10 @@ class Shop:
                     raise result.error
         await self.give_back(shelf, redemption_id, wanted.member_id)
         raise ServiceError("conflict", "contended", "Too many take at once; try again")
+
+    async def idle(self) -> None:
+        """Return when nothing is on its way, documents neither."""
+        await self._turnstile.idle()
 
     async def settle(self, shelf: Shelf, redemption_id: str, member_id: str) -> None:
         """What it took is paid for; again changes nothing. Raises TakeClosed, NotOpen."""
@@ -242,6 +249,8 @@ class Shop:
 def facts_of(state: Slice, asked: Asked) -> list[New]:
     """A decision as the journal takes it, under the key by which a retry finds it."""
     fact = domain.decide(state, asked.action)
+    if fact is None:
+        return []
     return [New(asked.key, type(fact).__name__, asked.at, fact)]
 
 

@@ -4,10 +4,16 @@ Requests of one process would otherwise race each other for the next seq of a bu
 of them pay for a commit. Behind the turnstile they wait while a batch is on its way, and go
 together with the next one, decided in the order they came. Other processes are still met by the
 journal's own constraints; nothing here is needed for them to hold.
+
+Documents are written behind the answers, for all that moved since the last time: they are what
+lists and duties look at, and may be a moment late. What a crash leaves unwritten is written when
+the stream next moves, or by whoever asks the streams to ``keep`` their documents.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -17,13 +23,13 @@ from kit.streams import Command, New, Result, Streams
 S = TypeVar("S")
 C = TypeVar("C")
 MOST_IN_BATCH = 256
-ROUNDS = 5
+KEEP_SECONDS = 0.25
 
 
 @dataclass
 class _Batch(Generic[C]):
     commands: list[Command[C]] = field(default_factory=list)
-    task: "asyncio.Task[list[Result]] | None" = None
+    results: "asyncio.Future[list[Result]] | None" = None
 
 
 class Turnstile(Generic[S, C]):
@@ -32,34 +38,77 @@ class Turnstile(Generic[S, C]):
     def __init__(self, streams: Streams[S, C], decide: Callable[[S, C], Sequence[New]]) -> None:
         self._streams, self._decide = streams, decide
         self._next: _Batch[C] | None = None
-        self._last: asyncio.Task[list[Result]] | None = None
+        self._last: asyncio.Task[None] | None = None
+        self._moved: set[str] = set()
+        self._kept_at = 0.0
 
     async def pass_(self, command: Command[C]) -> Result:
         """Carry out one command; what became of it. Raises as ``Streams.execute`` does."""
         batch = self._next
         if batch is None:
             batch = self._next = _Batch()
-            batch.task = asyncio.create_task(self._run(batch, self._last))
-            self._last = batch.task
+            batch.results = asyncio.get_running_loop().create_future()
+            self._last = asyncio.create_task(self._run(batch, batch.results, self._last))
         place = len(batch.commands)
         batch.commands.append(command)
         if len(batch.commands) == MOST_IN_BATCH:
             self._next = None
-        assert batch.task is not None
+        assert batch.results is not None
         # Shielded: a caller who goes away must not take the others' batch along.
-        return (await asyncio.shield(batch.task))[place]
+        return (await asyncio.shield(batch.results))[place]
+
+    async def idle(self) -> None:
+        """Return when nothing is on its way, documents neither."""
+        while self._last is not None and not self._last.done():
+            await asyncio.wait([self._last])
 
     async def _run(
-        self, batch: _Batch[C], before: "asyncio.Task[list[Result]] | None"
-    ) -> list[Result]:
+        self,
+        batch: _Batch[C],
+        results: "asyncio.Future[list[Result]]",
+        before: "asyncio.Task[None] | None",
+    ) -> None:
         if before is not None:
             await asyncio.wait([before])
         if self._next is batch:
             self._next = None
-        for _ in range(ROUNDS - 1):
-            try:
-                return await self._streams.execute(batch.commands, self._decide)
-            except ServiceError as error:
-                if error.code != "contended":
-                    raise
-        return await self._streams.execute(batch.commands, self._decide)
+        try:
+            results.set_result(await self._execute(batch.commands))
+        except ServiceError as error:
+            _fail(results, error)
+        except Exception as error:
+            _fail(results, error)
+            raise
+        self._moved.update(command.owner for command in batch.commands)
+        await self._keep()
+
+    async def _execute(self, commands: Sequence[Command[C]]) -> list[Result]:
+        """All at once; where that is contended, one by one, so that each gets its own answer."""
+        try:
+            return await self._streams.execute(commands, self._decide)
+        except ServiceError as error:
+            if error.code != "contended" or len(commands) == 1:
+                raise
+        return [await self._alone(command) for command in commands]
+
+    async def _alone(self, command: Command[C]) -> Result:
+        try:
+            (result,) = await self._streams.execute([command], self._decide)
+        except ServiceError as error:
+            return Result(error=error)
+        return result
+
+    async def _keep(self) -> None:
+        """Write the documents, unless somebody waits and they have been written lately."""
+        if self._next is not None and time.monotonic() < self._kept_at + KEEP_SECONDS:
+            return
+        moved, self._moved = self._moved, set()
+        with suppress(ServiceError):  # the store is out: whoever keeps the documents next, does
+            await self._streams.keep(moved)
+        self._kept_at = time.monotonic()
+
+
+def _fail(results: "asyncio.Future[list[Result]]", error: Exception) -> None:
+    """Tell all who asked; nobody is left waiting, and nothing is logged if they have gone away."""
+    results.set_exception(error)
+    results.exception()

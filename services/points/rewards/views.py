@@ -33,6 +33,7 @@ METERS = Collection("meters")
 COLLECTIONS = (REWARDS, STOCK, METERS)
 FOR_EVER = 2**62
 METER_SNAPSHOT_EVERY = 16
+STOCK_SNAPSHOT_EVERY = 64
 
 Catalogue = Streams[catalogue.Reward, catalogue.Define | catalogue.Retire]
 Stock = Streams[stock.Slice, "Asked"]
@@ -116,9 +117,16 @@ def catalogue_streams(journal: Journal, views: Views, clock: Clock) -> Catalogue
 
 
 def stock_streams(journal: Journal, views: Views, clock: Clock) -> Stock:
-    """The streams ``stock:{reward_id}.{slice}``; each fact moves the due index."""
+    """The streams ``stock:{reward_id}.{slice}``, whose documents the turnstile writes."""
     return Streams(
-        "stock", journal, views, STOCK, SliceFold(), clock, snapshot_every=1, index=slice_index
+        "stock",
+        journal,
+        views,
+        STOCK,
+        SliceFold(),
+        clock,
+        snapshot_every=STOCK_SNAPSHOT_EVERY,
+        index=slice_index,
     )
 
 

@@ -94,7 +94,9 @@ async def balance(redemptions: Redemptions, member: str = "M1") -> int:
 
 
 async def stock(redemptions: Redemptions, slices: int = 16) -> tuple[int, int, int]:
-    """What is left of the mugs, reserved, and redeemed."""
+    """What is left of the mugs, reserved, and redeemed, once the ledger has been followed."""
+    await follow(redemptions, await entries(redemptions))
+    await redemptions.rewards.shop.idle()
     streams = redemptions.rewards.shop.streams
     heads = await streams.heads([f"mug.{n}" for n in range(slices)], fresh=True)
     states = [head.state for head in heads.values()]
@@ -110,6 +112,7 @@ async def entries(redemptions: Redemptions) -> list[Fact]:
 async def followed(redemptions: Redemptions) -> None:
     """What the worker does in the end: entries followed, due takes closed."""
     await follow(redemptions, await entries(redemptions))
+    await redemptions.rewards.shop.idle()
     await close_due(redemptions.rewards.shop, status_of(redemptions), redemptions.clock())
     await follow(redemptions, await entries(redemptions))
 

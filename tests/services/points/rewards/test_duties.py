@@ -11,7 +11,7 @@ from kit.clock import DAY, SECOND
 from kit.journal.port import Draft
 from kit.views.port import Collection, Query
 from services.points.rewards import audit, commands
-from services.points.rewards.duties import Became, close_due, sweep
+from services.points.rewards.duties import Became, Status, close_due, sweep
 from services.points.rewards.rebuild import rebuild
 from services.points.rewards.stock import Shelf
 from services.points.rewards.views import COLLECTIONS, STOCK
@@ -42,23 +42,30 @@ async def left(rewards: Rewards) -> tuple[int, int, int]:
     return sum(s.left for s in states), reserved, sum(s.settled for s in states)
 
 
+async def closed(rewards: Rewards, ask: Status, now: int) -> int:
+    """What the duty closes, once the documents it looks at are written."""
+    await rewards.shop.idle()
+    return await close_due(rewards.shop, ask, now)
+
+
 async def test_what_is_due_is_settled_or_given_back_and_what_lives_is_left_alone(
     rewards: Rewards, clock: TestClock
 ) -> None:
     await three_taken(rewards)
-    assert await close_due(rewards.shop, status, UNTIL - 1) == 0
+    assert await closed(rewards, status, UNTIL - 1) == 0
     assert await left(rewards) == (10, 6, 0)
-    assert await close_due(rewards.shop, status, UNTIL) == 4
+    assert await closed(rewards, status, UNTIL) == 4
     assert await left(rewards) == (12, 2, 2)
     before = await facts(rewards)
-    assert await close_due(rewards.shop, status, UNTIL + DAY) == 0
+    assert await closed(rewards, status, UNTIL + DAY) == 0
     assert await facts(rewards) == before
 
 
 async def test_two_at_once_close_each_take_once(several: list[Rewards]) -> None:
     await three_taken(several[0])
-    closed = await asyncio.gather(*(close_due(each.shop, status, UNTIL) for each in several))
-    assert sum(closed) == 4
+    await several[0].shop.idle()
+    ended = await asyncio.gather(*(closed(each, status, UNTIL) for each in several))
+    assert sum(ended) == 4
     assert await left(several[0]) == (12, 2, 2)
     assert await audit.findings(several[1]) == []
 
@@ -67,18 +74,21 @@ async def test_a_slice_is_due_when_the_first_of_its_takes_is(rewards: Rewards) -
     shelf = await stocked(rewards, 9, 1)
     for name, until in (("r0", UNTIL), ("r2", UNTIL - 9), ("r1", UNTIL + 9)):
         await rewards.shop.take(shelf, name, "M" + name, until)
-    assert await close_due(rewards.shop, status, UNTIL - 9) == 1
+    assert await closed(rewards, status, UNTIL - 9) == 1
+    await rewards.shop.idle()
     (document,) = (await rewards.views.load(STOCK, ["mug.0"])).values()
     assert dict(document.index) == {"due": UNTIL, "left": 7}
 
 
 async def test_what_the_index_does_not_know_is_found_by_the_sweep(rewards: Rewards) -> None:
     await three_taken(rewards)
+    await rewards.shop.idle()
     await rewards.views.drop(STOCK)
     rewards.shop.streams.forget()
-    assert await close_due(rewards.shop, status, UNTIL) == 0
+    assert await closed(rewards, status, UNTIL) == 0
     assert await sweep(rewards.shop, rewards.catalogue, status, UNTIL) == 4
     assert await left(rewards) == (12, 2, 2)
+    await rewards.shop.idle()
     due = await rewards.views.find(STOCK, Query(order_by="due", lower=0, upper=UNTIL + 1))
     assert len(due) == 2
 
@@ -96,7 +106,7 @@ async def test_more_slices_than_a_page_that_live_on_do_not_hide_the_others(
     async def last_is_gone(member_id: str, redemption_id: str) -> Became:
         return "gone" if redemption_id == "x3-63" else "live"
 
-    assert await close_due(rewards.shop, last_is_gone, UNTIL) == 1
+    assert await closed(rewards, last_is_gone, UNTIL) == 1
 
 
 async def shelf_of(rewards: Rewards, reward_id: str) -> Shelf:
@@ -120,6 +130,7 @@ async def test_a_take_that_stays_open_long_after_it_was_due_is_found_by_the_audi
 
 async def test_documents_dropped_and_rebuilt_are_what_they_were(rewards: Rewards) -> None:
     await three_taken(rewards)
+    await rewards.shop.idle()
     await commands.define(rewards, mug(reward_id="b", valid_until=START + DAY))
     await commands.retire(rewards, "b", "broken", "mara")
     await rewards.meters.count("device", "phone", "r1", 5)
@@ -139,6 +150,7 @@ async def documents(rewards: Rewards, collection: Collection) -> dict[str, tuple
 
 async def test_what_somebody_changed_in_a_document_is_found_by_the_audit(rewards: Rewards) -> None:
     await three_taken(rewards)
+    await rewards.shop.idle()
     stored = await rewards.views.load(STOCK, ["mug.0", "mug.1"])
     assert len(stored) == 2
     one, two = stored.values()

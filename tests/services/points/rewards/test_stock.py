@@ -7,9 +7,12 @@ import pytest
 
 from kit.clock import SECOND
 from kit.errors import ServiceError
-from services.points.domain.stock import NotOpen, SoldOut, TakeClosed
+from kit.streams import New
+from services.points.domain.stock import NotOpen, Slice, SoldOut, TakeClosed
 from services.points.rewards import audit, commands
 from services.points.rewards.stock import Shelf, facts_of
+from services.points.rewards.turnstile import Turnstile
+from services.points.rewards.views import Asked
 from services.points.rewards.wiring import Rewards
 from tests.services.points.rewards.making import delivery, facts, stocked
 from tests.services.starting import START
@@ -191,3 +194,45 @@ async def test_a_caller_who_goes_away_takes_nobody_along(rewards: Rewards) -> No
     takers[0].cancel()
     ends = await asyncio.gather(*takers, return_exceptions=True)
     assert ends[1:] == ["taken"] * 19
+
+
+class OutOfOrder(Exception):
+    """Nobody foresaw it."""
+
+
+async def test_an_error_that_nobody_foresaw_reaches_all_who_asked_and_the_next_go_on(
+    rewards: Rewards,
+) -> None:
+    broken = [True]
+
+    def decide(state: Slice, asked: Asked) -> list[New]:
+        if broken.pop() if broken else False:
+            raise OutOfOrder
+        return facts_of(state, asked)
+
+    shelf = await stocked(rewards, 160, 1)
+    turnstile = Turnstile(rewards.shop.streams, decide)
+    whole = delivery(5)
+    ends = await asyncio.gather(
+        *(turnstile.pass_(rewards.shop.laying(shelf, whole, f"d{n}")[0]) for n in range(3)),
+        return_exceptions=True,
+    )
+    assert [type(end) for end in ends] == [OutOfOrder] * 3
+    assert (await turnstile.pass_(rewards.shop.laying(shelf, whole, "d9")[0])).error is None
+    await turnstile.idle()
+    assert await rewards.shop.left(shelf) == 165
+
+
+async def test_what_a_batch_is_too_contended_for_is_carried_out_one_by_one(
+    rewards: Rewards,
+) -> None:
+    """Each repetition in a batch costs it a round, and a batch has only so many."""
+    shelf = await stocked(rewards, 1_000, 1)
+    commands_ = [rewards.shop.laying(shelf, delivery(5), f"d{n}")[0] for n in range(30)]
+    turnstile = Turnstile(rewards.shop.streams, facts_of)
+    first = await asyncio.gather(*map(turnstile.pass_, commands_))
+    again = await asyncio.gather(*map(turnstile.pass_, commands_))
+    assert {(result.error, result.repeated) for result in first} == {(None, False)}
+    assert {(result.error, result.repeated) for result in again} == {(None, True)}
+    await turnstile.idle()
+    assert await rewards.shop.left(shelf) == 1_150
