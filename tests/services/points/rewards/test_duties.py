@@ -167,6 +167,18 @@ async def test_what_somebody_changed_in_a_document_is_found_by_the_audit(rewards
     assert found[1].startswith("stock:mug.1: the document at")
 
 
+async def test_a_document_from_a_future_that_never_was_is_found_by_the_audit(
+    rewards: Rewards,
+) -> None:
+    await stocked(rewards, 1, 1)
+    await rewards.shop.idle()
+    (document,) = (await rewards.views.load(STOCK, ["mug.0"])).values()
+    ahead = replace(document, body=document.body.replace(b'"seq":1', b'"seq":2'))
+    await rewards.views.save(STOCK, [ahead])
+    (found,) = await audit.findings(rewards)
+    assert found.startswith("stock:mug.0: the document at 2 is not its fold")
+
+
 async def test_facts_that_do_not_follow_from_each_other_are_found_by_the_audit(
     rewards: Rewards,
 ) -> None:
