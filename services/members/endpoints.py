@@ -6,6 +6,7 @@ from fastapi import Body, Depends, Header, Path, Query, Request, Response
 
 from kit.auth import Principal, owner_or, require
 from kit.errors import ServiceError
+from kit.http.idempotency import KEY_PATTERN
 from kit.http.json_body import Router
 from kit.http.openapi import problems
 from kit.http.paging import Cursor, Limit, decode_cursor, encode_cursor
@@ -38,7 +39,7 @@ Prefix = Annotated[str | None, Query(min_length=1, max_length=64)]
 IdempotencyKey = Annotated[
     str | None,
     Header(
-        pattern=r"^[\x21-\x7e]{1,128}$",
+        pattern=KEY_PATTERN,
         description="Needed without `member_id`: the same key again is the same enrolment.",
     ),
 ]

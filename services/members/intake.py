@@ -69,7 +69,7 @@ def enrolment(body: EnrolBody, principal: Principal, key: str | None, now: int) 
         return _enrol(body, body.member_id, now)
     if key is None:
         message = "Send an Idempotency-Key, or a member_id: else a retry would enrol twice"
-        raise ServiceError("invalid", "idempotency_key_missing", message)
+        raise ServiceError("malformed", "idempotency_key_missing", message)
     return _enrol(body, derived_member_id(principal.subject, key), now, derived=True)
 
 

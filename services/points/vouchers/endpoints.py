@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import Body, Depends, Header, Path, Request, Response
+from fastapi import Body, Depends, Path, Request, Response
 
 from kit.auth import Principal, owner_or, require
+from kit.http.idempotency import IdempotencyKey
 from kit.http.json_body import Router
 from kit.http.openapi import problems
 from kit.http.paging import Cursor, Limit, decode_cursor, encode_cursor
@@ -50,13 +51,6 @@ router = Router(tags=["vouchers"])
 SeriesId = Annotated[str, Path(pattern=SERIES_ID, examples=["spring-10"])]
 MemberId = Annotated[str, Path(pattern=MEMBER_ID, examples=["M1"])]
 VoucherId = Annotated[str, Path(pattern=VOUCHER_ID, examples=[EXAMPLE_ID])]
-IdempotencyKey = Annotated[
-    str,
-    Header(
-        pattern=r"^[\x21-\x7e]{1,128}$",
-        description="The same key again gets the same answer, and nothing happens twice.",
-    ),
-]
 SHOWN = {
     "code": EXAMPLE_CODE,
     "basket": {"amount": 4599, "currency": "USD"},

@@ -127,7 +127,7 @@ async def test_without_an_id_and_a_key_nobody_is_enrolled(
     api: httpx.AsyncClient, wiring: Wiring
 ) -> None:
     answer = await api.post("/v1/members", json={"channel": "web"})
-    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_missing")
+    assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_missing")
     assert await files(wiring) == []
 
 
