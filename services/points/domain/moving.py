@@ -266,8 +266,8 @@ def _change(
 def _leave(course: Course, command: PoolChange, now: int) -> None:
     """Send a member's fair share home, and forget the member.
 
-    The last one leaves nothing on its way: it would come back to a pool without an owner. A share
-    is named after its wallet, so that a departure that was cut short sends none twice.
+    The last one leaves nothing that may come back to a pool without an owner. A share is named
+    after its wallet, so that a departure that was cut short sends none twice.
     """
     account, pool = course.account, course.account.pool
     if (leaver := pool.get(command.member)) is None:
@@ -277,8 +277,8 @@ def _leave(course: Course, command: PoolChange, now: int) -> None:
     last = _alone(account, leaver)
     if leaver.role == "owner" and not last:
         raise LimitReached("pool_owner", "The owner leaves last: make the others leave first")
-    away = any(sent.other != command.member for sent in account.sent.values())
-    if last and (account.holds or away):
+    away = account.sent.values()
+    if last and (account.holds or any(s.until or s.other.startswith("@") for s in away)):
         raise LimitReached("pool_busy", "Points of the pool are held or on their way: wait for it")
     for wallet, parts in sorted(fair_share(account, leaver).items()):
         points = sum(part for _, part in parts)

@@ -16,7 +16,7 @@ class Plant:
     text: str
     instead: str
     found_by: str = MACHINE
-    examples: int = 150
+    examples: int = 500
 
 
 PLANTED = (

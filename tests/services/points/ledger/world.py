@@ -330,10 +330,10 @@ class World:
                 raise Refused("unknown")
             seat = purse.pool[member]
             last = seat.joined and sum(each.joined for each in purse.pool.values()) == 1
-            away = [self.flights[each].to for each in purse.sent]
+            away = [self.flights[each] for each in purse.sent]
             if seat.role == "owner" and not last:
                 raise Refused("owner leaves last")
-            if last and (purse.holds or any(to != member for to in away)):
+            if last and (purse.holds or any(f.to == pool or not f.at_once for f in away)):
                 raise Refused("busy")
             everything = sum(each.contributed for each in purse.pool.values())
             part = (1, 1) if last else (seat.contributed, everything)
