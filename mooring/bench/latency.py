@@ -18,7 +18,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count, cycle
-from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
@@ -27,7 +26,7 @@ import msgspec
 from contracts.topics import ACTIVITIES
 from kit.bus.open import open_bus
 from kit.bus.port import Bus
-from kit.sqlite.connections import WRITER_CACHE_KIB, connect
+from mooring.bench.commits import commit_seconds
 from mooring.bench.figures import Figure, Result, Target, percentile
 from mooring.bench.posting import OURS, fresh_database, refuse_real_traffic
 from mooring.bench.standing import fresh_place, standing
@@ -47,7 +46,6 @@ FEW_SECONDS = 4.0
 SETTLE_SECONDS = 90.0
 NO_ROOM = (429, 503)
 ATTEMPTS, PAUSE_SECONDS = 20, 0.5
-COMMITS = 200
 DURABLE_STEPS = 5
 """Activity, its message, decision, its message, entry: each is on disk before the next begins."""
 
@@ -155,7 +153,7 @@ async def _measure(name: str, till: Till, bus: Bus, services: Services, quick: b
     most = sent / (time.perf_counter() - begin)
     seconds = FEW_SECONDS if quick else STEADY_SECONDS
     seen = await steadily(till, followed, others, most / 2, seconds)
-    commit = None if name == CONNECTED else _commit_seconds(till.place.data)
+    commit = None if name == CONNECTED else commit_seconds(till.place.data)
     return result_of(name, most, seen, commit)
 
 
@@ -236,21 +234,6 @@ def _purchase(member: str, external_id: str) -> dict[str, Any]:
         "amount": sum(amounts),
         "lines": [{"amount": amount, "sku": f"sku-{amount}"} for amount in amounts],
     }
-
-
-def _commit_seconds(folder: Path) -> float:
-    """Return how long SQLite takes to make one small row durable here, as a rule (the median)."""
-    connection = connect(folder / "commit.db", WRITER_CACHE_KIB)
-    took: list[float] = []
-    try:
-        connection.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, body BLOB)")
-        for _ in range(COMMITS):
-            begin = time.perf_counter()
-            connection.execute("INSERT INTO rows (body) VALUES (?)", (b"x" * 1000,))
-            took.append(time.perf_counter() - begin)
-    finally:
-        connection.close()
-    return percentile(took, 0.5)
 
 
 def result_of(name: str, most: float, seen: Seen, commit: float | None) -> Result:

@@ -89,6 +89,12 @@ async def _expiry(options: Options) -> Result:
     return await measure_expiry(options.quick)
 
 
+async def _redemption(options: Options) -> Result:
+    from mooring.bench.redemption import measure_redemption
+
+    return await measure_redemption(options.quick)
+
+
 async def _posting_connected(options: Options) -> Result:
     if options.mongo is None or options.kafka is None:
         return Result("posting-connected", notes=_NO_SERVERS)
@@ -106,6 +112,14 @@ async def _latency_connected(options: Options) -> Result:
     return await measure_latency(options.quick, options.mongo, options.kafka)
 
 
+async def _redemption_connected(options: Options) -> Result:
+    if options.mongo is None or options.kafka is None:
+        return Result("redemption-connected", notes=_NO_SERVERS)
+    from mooring.bench.redemption import measure_redemption
+
+    return await measure_redemption(options.quick, options.mongo, options.kafka)
+
+
 BENCHMARKS: dict[str, Callable[[Options], Awaitable[Result]]] = {
     "replay": _replay,
     "latency": _latency,
@@ -113,8 +127,10 @@ BENCHMARKS: dict[str, Callable[[Options], Awaitable[Result]]] = {
     "posting-embedded": _posting_embedded,
     "aged-account": _aged,
     "daily-expiry": _expiry,
+    "redemption": _redemption,
     "posting-connected": _posting_connected,
     "latency-connected": _latency_connected,
+    "redemption-connected": _redemption_connected,
 }
 
 

@@ -25,7 +25,7 @@ async def test_without_servers_the_connected_ones_say_what_they_need(
     connected = [name for name in BENCHMARKS if name.endswith("-connected")]
     json_file = tmp_path / "bench.json"
     await run_bench(Console(file=shown, width=120), only=connected, json_file=json_file)
-    assert shown.getvalue().count("not measured: give --mongo and --kafka") == 2
+    assert shown.getvalue().count("not measured: give --mongo and --kafka") == 3
     written = json.loads(json_file.read_text("utf-8"))
     assert [result["name"] for result in written["results"]] == connected
     assert {figure for result in written["results"] for figure in result["figures"]} == set()
