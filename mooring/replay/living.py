@@ -108,7 +108,11 @@ async def _end(
     action = operation.then
     if operation.kind == "redeem":
         path = f"{whose}/redemptions/{begun['redemption_id']}"
-        body |= {"reason": "changed their mind"} if action == "cancel" else {}
+        if action == "fulfil":
+            query = httpx.QueryParams(body)
+            await _post(client, f"{path}:fulfil?{query}", operation.key, None, action, deeds)
+            return
+        body |= {"reason": "changed their mind"}
     elif operation.kind == "hold":
         path = f"{whose}/points/holds/{begun['hold_id']}"
         body |= {"points": operation.points // 2} if action == "part" else {}
@@ -124,7 +128,7 @@ async def _post(
     client: httpx.AsyncClient,
     path: str,
     key: str,
-    body: dict[str, Any],
+    body: dict[str, Any] | None,
     what: str,
     deeds: Deeds,
 ) -> Answer:

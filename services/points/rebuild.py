@@ -2,6 +2,7 @@
 
 from services.points import listing
 from services.points.rewards.rebuild import rebuild as rebuild_rewards
+from services.points.rewards.redemptions import rebuild as rebuild_redemptions
 from services.points.views import ACCOUNTS, DUE
 from services.points.vouchers.audit import rebuild as rebuild_vouchers
 from services.points.wiring import Wiring
@@ -21,6 +22,7 @@ async def rebuild(wiring: Wiring) -> int:
     count = await wiring.ledger.rebuild()
     await _fold_lists(wiring)
     await rebuild_rewards(wiring.rewards)
+    await rebuild_redemptions(wiring.redemptions)
     await rebuild_vouchers(wiring.vouchers)
     await wiring.chain.rebuild()
     return count

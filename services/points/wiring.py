@@ -85,8 +85,8 @@ def _parts(store: Store, programme: Programme, rules: Rules, clock: Clock) -> Wi
     accounts = ledger(entries, store.views, clock)
     follower = Follower(accounts, store.views, rules, clock)
 
-    async def account_of(member_id: str) -> Account:
-        return (await queries.account(accounts, rules, member_id, clock()))[1]
+    async def account_of(member_id: str, now: int) -> Account:
+        return (await queries.account(accounts, rules, member_id, now))[1]
 
     catalogue = rewards(store, clock, programme, account_of)
     codes = vouchers(store, clock, currency=programme.currency)

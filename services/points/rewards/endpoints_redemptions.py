@@ -1,8 +1,10 @@
 """The HTTP API of redemptions."""
 
+from datetime import datetime
 from typing import Annotated
 
-from fastapi import Body, Depends, Path, Request, Response
+from fastapi import Body, Depends, Path, Query, Request, Response
+from pydantic import AwareDatetime
 
 from kit.auth import Principal, owner_or
 from kit.auth import require as require_role
@@ -11,11 +13,12 @@ from kit.http.idempotency import IdempotencyKey
 from kit.http.json_body import Router
 from kit.http.openapi import problems
 from kit.http.paging import Cursor, Limit, decode_cursor, encode_cursor
+from services.points.asking import moment
 from services.points.domain.redemptions import Redemption
 from services.points.rewards import redeeming
 from services.points.rewards.endpoints import MemberId
 from services.points.rewards.redeeming import Caller, Redeem
-from services.points.rewards.redemptions import Redemptions, page, require
+from services.points.rewards.redemptions import Redemptions, as_of, page, require
 from services.points.rewards.schemas_redemptions import (
     EXAMPLE_ID,
     REDEEM_EXAMPLE,
@@ -66,7 +69,8 @@ async def redeem_reward(
         body.confirm,
         body.device_id,
     )
-    found, made = await redeeming.redeem(_redemptions(request), wanted)
+    redemptions = _at(request, principal, member_id, body.occurred_at)
+    found, made = await redeeming.redeem(redemptions, wanted)
     if not made:
         response.status_code = 200
     return _view(found)
@@ -124,12 +128,15 @@ async def fulfil_redemption(
     member_id: MemberId,
     redemption_id: RedemptionId,
     principal: Annotated[Principal, Depends(require_role(*CLERKS))],
+    occurred_at: Annotated[
+        AwareDatetime | None, Query(description="For imports: when it was handed over.")
+    ] = None,
 ) -> RedemptionView:
     """It was handed over, and can no longer be cancelled. May be repeated.
 
     Donations and vouchers fulfil themselves.
     """
-    redemptions = _redemptions(request)
+    redemptions = _at(request, principal, member_id, occurred_at)
     return _view(await redeeming.fulfil(redemptions, member_id, redemption_id, principal.subject))
 
 
@@ -150,7 +157,7 @@ async def cancel_redemption(
     Members cancel what they have reserved; what is confirmed, agents, operators and partners do.
     May be repeated.
     """
-    redemptions = _redemptions(request)
+    redemptions = _at(request, principal, member_id, body.occurred_at)
     caller = _caller(principal)
     return _view(await redeeming.cancel(redemptions, member_id, redemption_id, caller, body.reason))
 
@@ -158,6 +165,17 @@ async def cancel_redemption(
 def _redemptions(request: Request) -> Redemptions:
     found: Redemptions = request.app.state.redemptions
     return found
+
+
+def _at(
+    request: Request, principal: Principal, member_id: str, occurred_at: datetime | None
+) -> Redemptions:
+    """Redemptions at the time that the caller gives. Raises ServiceError when it is not theirs."""
+    redemptions = _redemptions(request)
+    if occurred_at is None:
+        return redemptions
+    own = principal.is_member(member_id) or not principal.has(*CLERKS)
+    return as_of(redemptions, moment(occurred_at, redemptions.clock(), own=own))
 
 
 def _caller(principal: Principal) -> Caller:

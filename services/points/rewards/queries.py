@@ -102,7 +102,7 @@ async def for_member(
 ) -> Page:
     """Return what is offered now or soon, each with what keeps the member from redeeming it."""
     now = rewards.clock()
-    member = Member(await card(rewards.views, member_id), await rewards.account_of(member_id))
+    member = Member(await card(rewards.views, member_id), await rewards.account_of(member_id, now))
     found = await page(rewards, ("live", "upcoming"), limit, after, member.tier(now))
     items = [
         Shown(each.reward, each.phase, each.left, tuple(why_not(each, member, now)))

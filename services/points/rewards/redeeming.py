@@ -137,7 +137,7 @@ async def _require_eligible(
     assert defined is not None
     needed = defined.eligibility or defined.early_access
     known = await card(rewards.views, wanted.member_id) if needed else None
-    account = await rewards.account_of(wanted.member_id)
+    account = await rewards.account_of(wanted.member_id, now)
     member = queries.Member(known, account)
     candidate = Candidate(
         tier=member.tier(now),

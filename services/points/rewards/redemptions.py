@@ -5,7 +5,7 @@ are; it is written after the hold, and again by whoever follows the entries.
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import msgspec
@@ -46,6 +46,17 @@ class Redemptions:
     async def prepare(self) -> None:
         """Create the list; harmless when it is there."""
         await self.rewards.views.prepare([REDEMPTIONS])
+
+
+def as_of(redemptions: Redemptions, at: int | None) -> Redemptions:
+    """The same at another time, for what happened earlier and is told now; None: at its own."""
+    if at is None:
+        return redemptions
+
+    def then() -> int:
+        return at
+
+    return replace(redemptions, rewards=replace(redemptions.rewards, clock=then), clock=then)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from services.points.domain.redemptions import Status
+from services.points.fields import OccurredAt
 from services.points.rewards.schemas import EXAMPLE_TIME, SHOWN, STRICT, Code, RewardId
 
 REDEMPTION_ID = r"^rdm_[a-z2-7]{24}$"
@@ -27,6 +28,7 @@ class RedeemBody(BaseModel):
         description="False only reserves it, to be confirmed later: at a till, or once the money "
         "part is paid. A reservation that nobody confirms expires.",
     )
+    occurred_at: OccurredAt | None = None
     device_id: str | None = Field(
         None,
         pattern=r"^[\x21-\x7e]{8,128}$",
@@ -45,6 +47,7 @@ class CancelBody(BaseModel):
     reason: str = Field(
         min_length=1, max_length=200, pattern=r"^[^\p{C}]*$", examples=["Changed their mind"]
     )
+    occurred_at: OccurredAt | None = None
 
 
 class RedemptionView(BaseModel):

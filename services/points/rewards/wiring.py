@@ -28,8 +28,8 @@ from services.points.rewards.views import (
     stock_streams,
 )
 
-AccountOf = Callable[[str], Awaitable[Account]]
-"""Finds a member's account, with everything posted so far."""
+AccountOf = Callable[[str, int], Awaitable[Account]]
+"""Finds a member's account, with everything posted so far, as it is at a time."""
 
 CATALOGUE_JOURNAL = "points.catalogue"
 METERS_JOURNAL = "points.meters"

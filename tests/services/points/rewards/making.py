@@ -25,7 +25,7 @@ class Accounts:
 
     held: dict[str, Account] = field(default_factory=dict)
 
-    async def __call__(self, member_id: str) -> Account:
+    async def __call__(self, member_id: str, now: int) -> Account:
         return self.held.get(member_id, Account())
 
 

@@ -38,8 +38,8 @@ def redemptions_on(
     rules = rules_of(programme)
     accounts = ledger(store.journal("points.entries"), store.views, clock)
 
-    async def account_of(member_id: str) -> Account:
-        _, state = await queries.account(accounts, rules, member_id, clock())
+    async def account_of(member_id: str, now: int) -> Account:
+        _, state = await queries.account(accounts, rules, member_id, now)
         return state
 
     rewards = rewards_on(store, clock, programme, account_of)
@@ -90,7 +90,8 @@ async def redeemed(redemptions: Redemptions, wanted: Redeem) -> Redemption:
 
 async def balance(redemptions: Redemptions, member: str = "M1") -> int:
     """What the member can spend."""
-    return (await redemptions.rewards.account_of(member)).balances.get("base", 0)
+    account = await redemptions.rewards.account_of(member, redemptions.clock())
+    return account.balances.get("base", 0)
 
 
 async def stock(redemptions: Redemptions, slices: int = 16) -> tuple[int, int, int]:

@@ -196,3 +196,21 @@ async def test_the_example_in_the_documentation_can_be_sent(api: Client) -> None
     assert operation["x-mooring-roles"] == ["agent", "member", "operator", "partner"]
     answer = await redeem(api, **{**example, "reward_id": "mug"})
     assert answer.status_code == 201, answer.text
+
+
+async def test_an_agent_tells_of_a_redemption_that_happened_earlier(
+    api: Client, bearer: Bearer
+) -> None:
+    past = "2026-01-01T00:00:00Z"
+    body = {"reward_id": "mug", "occurred_at": past}
+    headers = {"idempotency-key": "k9", **bearer("agent")}
+    made = await api.post(MINE, json=body, headers=headers)
+    assert (made.status_code, made.json()["reserved_at"]) == (201, past)
+    place = f"{MINE}/{made.json()['redemption_id']}"
+    done = await api.post(f"{place}:fulfil", params={"occurred_at": past}, headers=bearer("agent"))
+    assert (done.status_code, done.json()["ended_at"]) == (200, past)
+
+
+async def test_a_member_redeems_now_and_not_at_another_time(api: Client) -> None:
+    refused = await redeem(api, occurred_at="2025-12-01T00:00:00Z")
+    assert (refused.status_code, refused.json()["code"]) == (403, "time_not_allowed")
