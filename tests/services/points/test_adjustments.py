@@ -194,6 +194,13 @@ async def test_a_request_nobody_made_is_missing(club: Club) -> None:
     )
 
 
+async def test_many_corrections_of_one_account_at_once_are_all_booked(club: Club) -> None:
+    body = {"points": 1, "reason": "goodwill"}
+    answers = await asyncio.gather(*(club.post("agent", OF_M1, body) for _ in range(60)))
+    assert [answer.status_code for answer in answers] == [201] * 60
+    assert await club.balance("M1") == 60
+
+
 async def test_of_many_decisions_one_wins(any_club: Club) -> None:
     club = any_club
     request = await waiting(club)

@@ -1,6 +1,7 @@
 """Transfers over HTTP: two accounts, one decision, and nothing lost in between."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 
@@ -261,6 +262,17 @@ async def test_of_a_hundred_decisions_one_wins(any_club: Club) -> None:
     await club.follow()
     there = 300 if outcomes == {"accepted", "transfer_ended"} else 0
     assert await balances(club) == (1000 - there, there)
+
+
+async def test_of_many_transfers_at_once_as_many_leave_as_may(club: Club) -> None:
+    await club.earn("M1", 1000)
+    answers = await asyncio.gather(
+        *(club.post("M1", SENT, {"to": f"R{place}", "points": 10}) for place in range(60))
+    )
+    outcomes = Counter(answer.json().get("limit", answer.status_code) for answer in answers)
+    assert outcomes == {201: 20, "velocity_times": 40}
+    assert await club.balance("M1") == 800
+    assert await club.findings() == []
 
 
 async def test_a_payee_is_paid_so_often(club: Club) -> None:
