@@ -292,7 +292,9 @@ class Streams(Generic[S, C]):
             else:
                 self._learn(run, step, outcomes)
                 again = [run.commands[r] for r in refused] + run.commands[at:]
-                if missed.outcome == "key_conflict":
+                if missed.outcome == "key_conflict" and _is_own(
+                    step, outcomes, run.commands[at][1]
+                ):
                     results[step.place] = Result(error=key_conflict(missed.existing))
                     again.remove(run.commands[at])
                 return again
@@ -428,6 +430,17 @@ def key_conflict(existing: Fact | None) -> ServiceError:
         "This key was used before with another content; use a new key, or send the same content",
         first_used_at=existing.posted_at if existing else None,
     )
+
+
+def _is_own(step: _Step, outcomes: list[Appended], command: Command[Any]) -> bool:
+    """Whether the fact that is in the way bears the command's own key: its key was misused.
+
+    Another fact of a command may be made by others, too (what time brings): that is a lost race.
+    """
+    for fact, place in step.facts:
+        if place is not None and outcomes[place].outcome != "appended":
+            return fact.key == command.key
+    return False
 
 
 def _accepted(steps: list[_Step], results: list[Result]) -> bool:

@@ -140,3 +140,26 @@ async def test_what_a_misused_key_would_have_done_is_not_remembered(purses: Purs
     assert code(await move(purses, "paid", -10)) == "idempotency_key_reused"
     heads = await purses.heads(["M1"], fresh=True)
     assert (heads["M1"].seq, heads["M1"].state) == (2, 20)
+
+
+def pay_after_interest(purse: int, command: tuple[str, int]) -> list[New]:
+    """Whoever comes first adds the interest, once; then they pay."""
+    key, coins = command
+    interest = [New("interest", "Moved", NOW, Moved(1))] if purse == 100 else []
+    return [*interest, New(key, "Moved", NOW, Moved(coins))]
+
+
+async def test_a_race_for_what_either_brings_is_no_misuse_of_a_key(
+    purses: Purses, tmp_path: Path
+) -> None:
+    store = open_store(f"sqlite:{tmp_path}", "tests", "motor")
+    other: Purses = Streams(
+        "purse", store.journal("tests.coins"), store.views, PURSES, PurseFold(), lambda: NOW
+    )
+    await other.heads(["M1"])
+    first, second = (Command("M1", key, key.encode(), (key, -10)) for key in ("first", "second"))
+    await purses.execute([first], pay_after_interest)
+    (result,) = await other.execute([second], pay_after_interest)
+    await store.close()
+    assert result.error is None
+    assert await coins(purses) == [100, 1, -10, -10]
