@@ -18,9 +18,10 @@ from services.points.asking import asked
 from services.points.commands_pools import pool_owner
 from services.points.domain.account import Account
 from services.points.domain.moving import fair_share
-from services.points.endpoints import statement_entry
+from services.points.endpoints_statements import statement_body
 from services.points.endpoints_transfers import sent_view
 from services.points.fields import EXAMPLE_ID, ID, MemberPath
+from services.points.languages import Spoken
 from services.points.schemas import StatementBody
 from services.points.schemas_pools import (
     CONTRIBUTION_EXAMPLE,
@@ -212,20 +213,15 @@ async def read_pool_statement(
     request: Request,
     pool_id: PoolPath,
     principal: Reader,
+    language: Spoken,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> StatementBody:
     """The pool's entries, newest first, each with the balances after it."""
     wiring: Wiring = request.app.state.wiring
     await commands.pool_as_seen(wiring, pool_id, _reader(principal))
-    before = decode_cursor(cursor, int) if cursor else None
     owner = pool_owner(pool_id)
-    lines, rest = await queries.statement(wiring.entries, owner, limit, before)
-    return StatementBody(
-        member_id=owner,
-        items=[statement_entry(line) for line in lines],
-        next=encode_cursor(rest) if rest is not None else None,
-    )
+    return await statement_body(request, principal, owner, language, limit, cursor)
 
 
 @router.get("/v1/members/{member_id}/pools", dependencies=[Depends(owner_or(*STAFF))])

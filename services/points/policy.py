@@ -23,6 +23,7 @@ class Rules:
     ``watches``: whether decisions say what the activity was, because a lot's life depends on it.
     """
 
+    club: str
     policy: Policy
     zone: ZoneInfo
     wallets: dict[str, bool]
@@ -60,6 +61,7 @@ def rules_of(programme: Programme) -> Rules:
 
     fraud = points.fraud
     return Rules(
+        club=programme.name,
         policy=Policy(lots, points.returns, vests),
         zone=zone,
         wallets={wallet.code: wallet.spendable for wallet in programme.wallets},

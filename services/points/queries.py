@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from contracts.points import PointsPosted
-from kit.clock import SECOND, Clock
+from kit.clock import DAY, SECOND, Clock
 from kit.journal.port import Journal
 from services.points.commands import body_of
 from services.points.domain.account import Account, Totals, debt_lot
@@ -146,25 +146,34 @@ async def balances_as_of(journal: Journal, member_id: str, as_of: int, clock: Cl
 
 MOST_READ = 2_000
 """Facts that one page of a filtered statement looks at; the cursor goes on behind them."""
+CHUNK = 250
+AHEAD = DAY
+"""Nothing is booked so long before it happens; clocks of senders may be a few minutes fast."""
 
 
 async def statement(
     journal: Journal, member_id: str, limit: int, before: int | None, wanted: Wanted = Wanted()
 ) -> tuple[list[StatementLine], int | None]:
-    """Return up to ``limit`` entries, newest first, and the seq to go on before (None: the end)."""
+    """Return up to ``limit`` entries, newest first, and the seq to go on before (None: the end).
+
+    A filter may leave fewer, even none, with more behind them.
+    """
     stream = f"account:{member_id}"
-    start = before if before is not None else await journal.head(stream) + 1
+    seq = before if before is not None else await journal.head(stream) + 1
     lines: list[StatementLine] = []
-    read = 0
-    while start > 1 and len(lines) < limit and read < MOST_READ:
-        facts = await journal.read(stream, limit=limit + 1, backwards_from=start)
-        if not facts:
-            return lines, None
+    read, size = 0, limit + 1 if wanted == Wanted() else max(limit + 1, CHUNK)
+    while seq > 1 and len(lines) < limit and read < MOST_READ:
+        facts = await journal.read(stream, limit=size, backwards_from=seq)
         for fact in facts:
-            read, start = read + 1, fact.seq
-            line = StatementLine(fact.seq, fact.occurred_at, fact.posted_at, body_of(fact))
-            if fact.type == "PointsPosted" and wanted.takes(line):
-                lines.append(line)
+            if wanted.start is not None and fact.posted_at < wanted.start - AHEAD:
+                return lines, None
+            read, seq = read + 1, fact.seq
+            if fact.type == "PointsPosted":
+                line = StatementLine(fact.seq, fact.occurred_at, fact.posted_at, body_of(fact))
+                if wanted.takes(line):
+                    lines.append(line)
             if len(lines) == limit:
                 break
-    return lines, start if start > 1 else None
+        if not facts:
+            return lines, None
+    return lines, seq if seq > 1 else None
