@@ -21,7 +21,7 @@ postings sum to zero, for each wallet **and for each lot by itself**. Accounts a
 A lot's id says what it is: ``base.2027-12-31`` (expires at the end of that day), ``base.never``,
 ``base.sliding-visits`` (its expiry moves), ``base.debt`` (a negative balance). A lot that waits has
 ``~`` and what it waits for behind the lot it will go into: ``base.2027-12-31~2027-01-14``,
-``base.never~act_7``, ``base.2027-12-31~vest-17``.
+``base.never~act_7.delivered``, ``base.2027-12-31~vest-17.0``.
 """
 
 from typing import Literal

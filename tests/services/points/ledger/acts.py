@@ -132,6 +132,8 @@ class Acts:
 
     def append(self, owner: str, steps: list[Step]) -> list[Step]:
         new = self.book.append(owner, steps)
+        if new and len(new) == len(steps):
+            assert new[-1].after == self.book.account(owner), new
         for step in new:
             if isinstance(step.fact, PointsPosted):
                 self.in_transfer += checks.entry(step.fact)

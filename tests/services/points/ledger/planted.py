@@ -59,7 +59,7 @@ PLANTED = (
     Plant(
         "earnings do not fill a debt",
         "earning",
-        "if debt_lot(debtor) in course.account.lots:",
+        "if debt_lot(wallet) in course.account.lots:",
         "if False:",
     ),
     Plant(
