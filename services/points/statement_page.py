@@ -204,7 +204,10 @@ class _Page:
         said = self.words["note_sender"].format(text=item.note)
         note = f"<small>{escape(said)}</small>" if item.note else ""
         moment = item.occurred_at.astimezone(self.zone).isoformat(timespec="seconds")
-        yield f'<tr><td class="date"><time datetime="{moment}">{self.day(item.occurred_at)}</time>'
+        day = written(
+            item.occurred_at.astimezone(self.zone).date(), self.language, beside=self.first_day
+        )
+        yield f'<tr><td class="date"><time datetime="{moment}">{day}</time>'
         yield f'{booked}</td><td class="text">{escape(item.text)}{note}</td>'
         changed = {change.wallet: change for change in item.changes}
         for wallet in self.wallets:

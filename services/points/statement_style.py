@@ -9,6 +9,8 @@ body { margin: 0 auto; max-width: 56rem; background: #fff; color: var(--ink);
   padding: 3rem clamp(1rem, 5vw, 3.5rem) 3rem; font: 15px/1.5 "Segoe UI", "Helvetica Neue",
   "Noto Sans", "Liberation Sans", Arial, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC",
   "Noto Sans SC", sans-serif; font-variant-numeric: tabular-nums lining-nums; }
+:lang(zh) body { font-family: "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "Noto Sans SC",
+  sans-serif; }
 @media (min-width: 60rem) { body { margin: 2rem auto; box-shadow: 0 1px 3px rgb(23 33 43 / .18); } }
 header { display: grid; grid-template-columns: 1fr auto; gap: 1rem 2rem; align-items: end;
   border-bottom: 3px solid var(--mark); padding-bottom: 1.1rem; }
@@ -49,19 +51,21 @@ table.sums th:first-child, table.sums td:first-child, table.lines th:first-child
 table.lines td:first-child { padding-inline-start: .6rem; }
 table.sums th:last-child, table.sums td:last-child, table.lines th:last-child,
 table.lines td:last-child { padding-inline-end: .6rem; }
+table.lines .n, table.lines .date { width: 1%; }
 table.soon { width: auto; min-width: 55%; }
 p.none, p.soft { color: var(--soft); margin: .3rem 0; }
 p.more { margin: 1.5rem 0 0; font-weight: 600; } a { color: var(--mark); }
 footer { margin-top: 2.4rem; padding-top: .8rem; border-top: 1px solid var(--line);
   color: var(--soft); font-size: .82rem; }
 @media (max-width: 40rem) { body { padding-top: 1.5rem; } header { grid-template-columns: 1fr; }
-  th, td { padding: .35rem .4rem; } }
+  th, td { padding: .35rem .4rem; } .date { white-space: normal; } td.text { min-width: 9rem; } }
 @page { size: A4; margin: 15mm 14mm 17mm;
   @bottom-right { content: counter(page) " / " counter(pages); font: 8pt sans-serif;
     color: #5a6875; } }
 @media print { html, body { background: #fff; } body { margin: 0; padding: 0; max-width: none;
     box-shadow: none; font-size: 9.5pt; }
   .wide { overflow: visible; } thead { display: table-header-group; } tr { break-inside: avoid; }
+  th, td { padding-block: .28rem; }
   ul.tiles li, tr.sum th, tr.sum td { print-color-adjust: exact;
     -webkit-print-color-adjust: exact; }
   a { color: inherit; text-decoration: none; } td.text { min-width: 0; } }

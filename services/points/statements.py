@@ -31,7 +31,7 @@ from services.points.views import Ledger
 
 MOST_LINES = 2_000
 """Lines on one page of a month's statement."""
-CHUNK = 1_000
+CHUNK = 250
 Seq = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 
 

@@ -388,9 +388,9 @@ async def test_everything_that_comes_from_data_is_escaped(api: Api) -> None:
         (
             "en",
             "en",
-            ("Points statement", "January 2026", "20 January 2026", "Opening balance", "+1,200"),
+            ("Points statement", "January 2026", "20 January", "Opening balance", "+1,200"),
         ),
-        ("zh", "zh-Hans", ("积分对账单", "2026年1月", "2026年1月20日", "期初余额", "+1,200")),
+        ("zh", "zh-Hans", ("积分对账单", "2026年1月", "1月20日", "期初余额", "+1,200")),
     ],
 )
 async def test_a_page_reads_in_its_language(
