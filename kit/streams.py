@@ -132,6 +132,7 @@ class Streams(Generic[S, C]):
         self._fold, self._clock = fold, clock
         self._every, self._capacity, self._index = snapshot_every, capacity, index
         self._cache: OrderedDict[str, Head[S]] = OrderedDict()
+        self._behind: set[str] = set()  # in the cache, and known to be behind the journal
         self._encoder = msgspec.json.Encoder()
         self._state = msgspec.json.Decoder(fold.state_type)
         self._bodies: dict[str, msgspec.json.Decoder[Any]] = {
@@ -157,7 +158,8 @@ class Streams(Generic[S, C]):
         cold = [o for o in wanted if o not in heads]
         if cold:
             heads.update(await self._snapshots(cold))
-        if behind := (wanted if fresh else cold):
+        if behind := wanted if fresh else [*cold, *(o for o in wanted if o in self._behind)]:
+            self._behind.difference_update(behind)
             heads.update(await self._caught_up({o: heads[o] for o in behind}))
             self._remember({o: heads[o] for o in behind})
         return heads
@@ -210,7 +212,7 @@ class Streams(Generic[S, C]):
             if rest:
                 again[owner] = _Run(rest, run.known)
             if rest or any(_first_missed(step, outcomes) for step in steps[owner]):
-                self._cache.pop(owner, None)
+                self._behind.add(owner)
             elif moved[owner] is not heads[owner]:
                 landed[owner] = moved[owner]
         self._remember(landed)
@@ -355,7 +357,7 @@ class Streams(Generic[S, C]):
             self._cache[owner] = head
             self._cache.move_to_end(owner)
         while len(self._cache) > self._capacity:
-            self._cache.popitem(last=False)
+            self._behind.discard(self._cache.popitem(last=False)[0])
 
     async def _save(self, heads: Mapping[str, Head[S]]) -> None:
         """Write snapshots that are due. Losing is harmless: somebody wrote a newer one."""
@@ -368,6 +370,7 @@ class Streams(Generic[S, C]):
         lost = set(await self.views.save(self.collection, documents))
         for owner in lost:
             self._cache.pop(owner, None)
+            self._behind.discard(owner)
         self._remember(
             {
                 owner: replace(head, version=head.version + 1, snapshot_seq=head.seq)
@@ -420,6 +423,7 @@ class Streams(Generic[S, C]):
     def forget(self) -> None:
         """Drop the cache (after a rebuild)."""
         self._cache.clear()
+        self._behind.clear()
 
 
 def key_conflict(existing: Fact | None) -> ServiceError:

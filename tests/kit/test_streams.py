@@ -163,3 +163,31 @@ async def test_a_race_for_what_either_brings_is_no_misuse_of_a_key(
     await store.close()
     assert result.error is None
     assert await coins(purses) == [100, 1, -10, -10]
+
+
+class CountingViews:
+    """Views that count how often documents are read."""
+
+    def __init__(self, views: Any) -> None:
+        self._views, self.loads = views, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._views, name)
+
+    async def load(self, *asked: Any) -> Any:
+        self.loads += 1
+        return await self._views.load(*asked)
+
+
+async def test_a_lost_race_goes_on_from_what_is_known_and_reads_no_snapshot(
+    purses: Purses,
+) -> None:
+    counting: Any = CountingViews(purses.views)
+    slow: Purses = Streams("purse", purses.journal, counting, PURSES, PurseFold(), lambda: NOW)
+    await slow.heads(["M1"])
+    for turn in range(3):
+        await move(purses, f"ours-{turn}", 10)
+        assert (await move(slow, f"theirs-{turn}", -20)).error is None
+    assert await coins(purses) == [100, 10, -20, 10, -20, 10, -20]
+    assert (await slow.heads(["M1"]))["M1"].state == 70
+    assert counting.loads == 1
