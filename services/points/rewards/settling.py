@@ -60,7 +60,9 @@ async def complete(redemptions: Redemptions, known: Redemption) -> Redemption:
 
 async def _settle(redemptions: Redemptions, known: Redemption) -> None:
     if (shelf := await shelf_for(redemptions, known.reward_id)) is not None:
-        await redemptions.rewards.shop.settle(shelf, known.redemption_id, known.member_id)
+        await redemptions.rewards.shop.settle(
+            shelf, known.redemption_id, known.member_id, known.quantity
+        )
 
 
 async def _give(redemptions: Redemptions, known: Redemption) -> bool:

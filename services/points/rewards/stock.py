@@ -13,7 +13,7 @@ from hashlib import blake2b
 import msgspec
 from msgspec.structs import replace
 
-from contracts.catalogue import StockAdded, StockTaken
+from contracts.catalogue import StockAdded, StockSettled, StockTaken
 from contracts.envelope import Fact
 from kit.clock import Clock
 from kit.errors import ServiceError
@@ -188,13 +188,21 @@ class Shop:
         """Return when nothing is on its way, documents neither."""
         await self._turnstile.idle()
 
-    async def settle(self, shelf: Shelf, redemption_id: str, member_id: str) -> None:
-        """What it took is paid for; again changes nothing. Raises TakeClosed, NotOpen."""
+    async def settle(
+        self, shelf: Shelf, redemption_id: str, member_id: str, quantity: int = 1
+    ) -> None:
+        """What it took is paid for; again changes nothing. Raises TakeClosed, NotOpen.
+
+        Most took all of it in their own slice, so that is tried before anything is looked up.
+        """
+        command = Settle(shelf.reward_id, redemption_id)
+        result = await self.close(owner_of(shelf.reward_id, shelf.home(member_id)), command)
+        if not isinstance(result.error, NotOpen) and _settled_now(done(result)) == quantity:
+            return
         taken = await self.taken(shelf, redemption_id, member_id)
         self._refuse_when_closed(taken)
         if not taken.places:
             raise NotOpen(redemption_id)
-        command = Settle(shelf.reward_id, redemption_id)
         for owner in taken.places.keys() - set(taken.is_("settle")):
             done(await self.close(owner, command))
 
@@ -252,6 +260,13 @@ def facts_of(state: Slice, asked: Asked) -> list[New]:
     if fact is None:
         return []
     return [New(asked.key, type(fact).__name__, asked.at, fact)]
+
+
+def _settled_now(result: Result) -> int:
+    """How many were settled by this very request."""
+    if result.repeated:
+        return 0
+    return sum(msgspec.json.decode(fact.body, type=StockSettled).quantity for fact in result.facts)
 
 
 def done(result: Result) -> Result:

@@ -3,7 +3,9 @@
 Requests of one process would otherwise race each other for the next seq of a busy stream and each
 of them pay for a commit. Behind the turnstile they wait while a batch is on its way, and go
 together with the next one, decided in the order they came. Other processes are still met by the
-journal's own constraints; nothing here is needed for them to hold.
+journal's own constraints; nothing here is needed for them to hold. But they write these streams all
+the time (one takes what another settles), so a batch is decided on what the journal has now: a
+read costs less than a race that is lost.
 
 Documents are written behind the answers, for all that moved since the last time: they are what
 lists and duties look at, and may be a moment late. What a crash leaves unwritten is written when
@@ -40,6 +42,7 @@ class Turnstile(Generic[S, C]):
         self._next: _Batch[C] | None = None
         self._last: asyncio.Task[None] | None = None
         self._moved: set[str] = set()
+        self._keeping: asyncio.Task[None] | None = None
         self._kept_at = 0.0
 
     async def pass_(self, command: Command[C]) -> Result:
@@ -59,8 +62,9 @@ class Turnstile(Generic[S, C]):
 
     async def idle(self) -> None:
         """Return when nothing is on its way, documents neither."""
-        while self._last is not None and not self._last.done():
-            await asyncio.wait([self._last])
+        for task in (self._last, self._keeping):
+            if task is not None and not task.done():
+                await asyncio.wait([task])
 
     async def _run(
         self,
@@ -80,11 +84,13 @@ class Turnstile(Generic[S, C]):
             _fail(results, error)
             raise
         self._moved.update(command.owner for command in batch.commands)
-        await self._keep()
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.create_task(self._keep())
 
     async def _execute(self, commands: Sequence[Command[C]]) -> list[Result]:
         """All at once; where that is contended, one by one, so that each gets its own answer."""
         try:
+            await self._streams.heads({command.owner for command in commands}, fresh=True)
             return await self._streams.execute(commands, self._decide)
         except ServiceError as error:
             if error.code != "contended" or len(commands) == 1:
@@ -99,13 +105,13 @@ class Turnstile(Generic[S, C]):
         return result
 
     async def _keep(self) -> None:
-        """Write the documents, unless somebody waits and they have been written lately."""
-        if self._next is not None and time.monotonic() < self._kept_at + KEEP_SECONDS:
-            return
-        moved, self._moved = self._moved, set()
-        with suppress(ServiceError):  # the store is out: whoever keeps the documents next, does
-            await self._streams.keep(moved)
-        self._kept_at = time.monotonic()
+        """Write the documents: at once after a quiet time, else a few times a second."""
+        while self._moved:
+            await asyncio.sleep(max(0.0, self._kept_at + KEEP_SECONDS - time.monotonic()))
+            moved, self._moved = self._moved, set()
+            with suppress(ServiceError):  # the store is out: whoever keeps the documents next, does
+                await self._streams.keep(moved)
+            self._kept_at = time.monotonic()
 
 
 def _fail(results: "asyncio.Future[list[Result]]", error: Exception) -> None:
