@@ -70,7 +70,7 @@ class Duties:
         """Decline transfers whose time is over, unless they were accepted first; then follow."""
         await self._execute(
             [
-                _asked(Decline(other, owner, each, to, "system", "timed out"), transfer_key(each))
+                _asked(Decline(other, owner, each, to, "system", "timed_out"), transfer_key(each))
                 for owner, each, other in late
             ]
         )
@@ -79,7 +79,7 @@ class Duties:
             key = transfer_key(each)
             decided = await self._ledger.journal.find(self._ledger.stream(other), [key])
             accepted = key in decided and decided[key].type == "PointsPosted"
-            command = EndSent(owner, each, to, accepted, "timed out")
+            command = EndSent(owner, each, to, accepted, "timed_out")
             ended.append(_asked(command, end_of_transfer(each)))
         await self._execute(ended)
 

@@ -11,7 +11,6 @@ import msgspec
 
 from contracts.envelope import Fact
 from contracts.points import TransferTerms
-from kit.clock import Clock
 from kit.streams import Command as StreamCommand
 from kit.views.port import Document, Views
 from services.points import listing
@@ -42,8 +41,8 @@ _seen = msgspec.json.Decoder(_Seen)
 class Follower:
     """Carries transfers on and keeps the index of what falls due."""
 
-    def __init__(self, ledger: Ledger, views: Views, rules: Rules, clock: Clock) -> None:
-        self._ledger, self._views, self._rules, self._clock = ledger, views, rules, clock
+    def __init__(self, ledger: Ledger, views: Views, rules: Rules) -> None:
+        self._ledger, self._views, self._rules = ledger, views, rules
         self._due: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
     async def handle(self, facts: Sequence[Fact]) -> None:
@@ -59,24 +58,24 @@ class Follower:
         await self.note_due(list(touched))
 
     def _command(self, fact: Fact, seen: _Seen) -> StreamCommand[Command] | None:
-        now, payload = self._clock(), None
+        at, payload = fact.occurred_at, None  # when it happened, not when we came to it
         if seen.transfer is not None:
-            payload, key = self._on_transfer(fact.owner, seen.kind, seen.transfer, now)
+            payload, key = self._on_transfer(fact.owner, seen.kind, seen.transfer, at)
         elif seen.kind == "transfer_declined" and seen.other is not None:
             key = end_of_transfer(seen.mark_id)
-            payload = EndSent(seen.other, seen.mark_id, now, False, seen.reason or "declined")
+            payload = EndSent(seen.other, seen.mark_id, at, False, seen.reason or "declined")
         if payload is None:
             return None
         return StreamCommand(payload.owner, key, digest(key), payload, fact.trace)
 
     def _on_transfer(
-        self, owner: str, kind: str, terms: TransferTerms, now: int
+        self, owner: str, kind: str, terms: TransferTerms, at: int
     ) -> tuple[Receive | EndSent | None, str]:
         if kind == "transfer_out" and terms.at_once:
             key = transfer_key(terms.transfer_id)
-            return Receive(terms.other, owner, terms, now, owner), key
+            return Receive(terms.other, owner, terms, at, owner), key
         if kind == "transfer_in":
-            return EndSent(terms.other, terms.transfer_id, now, True), end_of_transfer(
+            return EndSent(terms.other, terms.transfer_id, at, True), end_of_transfer(
                 terms.transfer_id
             )
         return None, ""

@@ -83,7 +83,7 @@ def wire(
 def _parts(store: Store, programme: Programme, rules: Rules, clock: Clock) -> Wiring:
     entries = store.journal(ENTRIES_JOURNAL)
     accounts = ledger(entries, store.views, clock)
-    follower = Follower(accounts, store.views, rules, clock)
+    follower = Follower(accounts, store.views, rules)
 
     async def account_of(member_id: str, now: int) -> Account:
         return (await queries.account(accounts, rules, member_id, now))[1]

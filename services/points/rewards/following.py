@@ -17,7 +17,7 @@ from services.points.domain.advancing import Advance
 from services.points.domain.deciding import Command
 from services.points.domain.redemptions import Redemption
 from services.points.rewards.duties import Became, Status
-from services.points.rewards.redemptions import Moved, Redemptions, find, moved, note
+from services.points.rewards.redemptions import Moved, Redemptions, as_of, find, moved, note
 from services.points.rewards.settling import complete, give_back
 
 AT_ONCE = 32
@@ -51,9 +51,10 @@ async def _follow(redemptions: Redemptions, each: Moved) -> None:
     if each.kind in ("release", "cancel"):
         await give_back(redemptions, each.reward_id, each.member_id, each.redemption_id)
     elif each.kind == "capture":
-        known = await find(redemptions, each.member_id, each.redemption_id)
+        then = as_of(redemptions, each.at)
+        known = await find(then, each.member_id, each.redemption_id)
         if known is not None and known.status in ("confirmed", "fulfilled"):
-            await _complete(redemptions, known)
+            await _complete(then, known)
 
 
 async def _complete(redemptions: Redemptions, known: Redemption) -> None:

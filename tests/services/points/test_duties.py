@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from contracts.envelope import Fact
+from contracts.points import PointsPosted
 from kit.clock import DAY
 from kit.settings import StoreSettings
 from kit.views.port import Query
 from services.points import audit, queries
 from services.points.commands import body_of, carry_out, digest, post_decisions
-from services.points.domain.moving import Send
+from services.points.domain.moving import Receive, Send, transfer_key
 from services.points.rebuild import rebuild
 from services.points.views import DUE
 from services.points.wiring import Wiring, wire
@@ -129,3 +130,22 @@ async def test_a_transfer_that_nobody_takes_goes_back_with_its_expiry(
     assert (await lots.ledger.heads(["M1"]))["M1"].state.balances["base"] == 12
     assert await lots.duties.run(92 * DAY) == 1
     assert await audit.findings(lots) == []
+
+
+async def test_what_follows_a_transfer_happens_when_it_did_and_not_when_it_is_noticed(
+    lots: Wiring, clock: TestClock
+) -> None:
+    """A replay of an earlier year must not let the wall clock's years pass in its accounts."""
+    await posted(lots, "M1")
+    await lots.duties.run(15 * DAY)
+    send = Send("M1", "r1", "t1", "M2", "base", 5, 16 * DAY, 30 * DAY, "M1")
+    sent = await carry_out(lots.ledger, lots.rules.policy, send, "r1", digest("r1"))
+    assert isinstance(sent.body, PointsPosted)
+    assert sent.body.transfer is not None
+    receive = Receive("M2", "M1", sent.body.transfer, 17 * DAY, "M2")
+    key = transfer_key("t1")
+    await carry_out(lots.ledger, lots.rules.policy, receive, key, digest(key))
+    assert clock.now > 365 * DAY
+    await lots.follower.handle(await facts_of(lots, "M2"))
+    assert await kinds(lots) == ["earn", "activate", "transfer_out", "transfer_done"]
+    assert [fact.occurred_at for fact in await facts_of(lots, "M1")][-1] == 17 * DAY
