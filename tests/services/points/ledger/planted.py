@@ -167,6 +167,13 @@ PLANTED = (
         "if False:",
     ),
     Plant(
+        "what expired on its way counts as put in",
+        "applying",
+        'points -= sum(p.amount for p in entry.postings if p.account.startswith("breakage/"))',
+        "pass",
+        "test_households:test_what_expires_on_its_way_into_a_pool_is_no_contribution",
+    ),
+    Plant(
         "a fair share is rounded up",
         "moving",
         "left * leaver.contributed // put_in if put_in",

@@ -58,6 +58,15 @@ def test_spenders_take_out_and_contributors_do_not() -> None:
     assert one.buckets("@home") == (20, 0, 5)
 
 
+def test_what_expires_on_its_way_into_a_pool_is_no_contribution() -> None:
+    one = household(20, 10, 5)
+    one.earn(7, campaign="month", owner="M3")
+    one.send("late", 9, moment(2026, 2, 27), owner="M3", to="@home", at_once=True)
+    one.receive("late", moment(2026, 3, 1), "@home", "M3")
+    assert one.account("@home").pool["M3"].contributed == 5 + 2
+    assert one.balance("@home") == 37
+
+
 def test_somebody_outside_puts_nothing_in() -> None:
     one = household()
     one.earn(10, owner="M4")

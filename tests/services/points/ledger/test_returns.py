@@ -116,6 +116,9 @@ def test_a_negative_balance_is_filled_by_the_next_earnings() -> None:
     assert one.buckets() == (-6, 8, 0)
     one.pass_time(NOON + 20 * DAY)
     assert one.buckets() == (2, 0, 0)
+    assert {n: lot.left for n, lot in one.account("M1").lots.items() if lot.left} == {
+        "base.2026-06-30": 2
+    }
     assert sums(one) == (22, 10, 0, 10)
 
 
@@ -228,6 +231,7 @@ def test_a_return_posted_again_takes_nothing() -> None:
     bought = one.earn(10)
     one.back(bought, NOON, after=500)
     one.seq -= 1
+    one.keys.clear()
     assert one.back(bought, NOON, after=500) == []
     assert one.balance() == 5
 

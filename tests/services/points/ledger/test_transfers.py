@@ -51,6 +51,7 @@ def test_a_declined_transfer_comes_back() -> None:
     left = {name: lot.left for name, lot in one.account("M1").lots.items()}
     assert left == {"base.2026-02-28": 10, "base.never": 20}
     assert (one.balance("M2"), in_transit(one)) == (0, 0)
+    one.keys.clear()
     assert one.end("t", NOON + DAY, accepted=False) == []
 
 
