@@ -6,7 +6,6 @@ when, its hold is captured. What the stock does follows from that, here at once,
 ``following.py`` for whoever died in between.
 """
 
-import asyncio
 from dataclasses import dataclass
 
 from contracts.catalogue import RewardDefined, RewardPrice
@@ -16,14 +15,14 @@ from kit.http.idempotency import derived_id
 from kit.streams import key_conflict
 from services.points.cards import card
 from services.points.commands import carry_out, digest
-from services.points.domain.account import Redeemed
-from services.points.domain.catalogue import Candidate, Reward, reasons
+from services.points.domain.account import Account, Redeemed
+from services.points.domain.catalogue import Candidate, Reason, Reward, reasons
 from services.points.domain.errors import AlreadyEnded, StepUpNeeded
 from services.points.domain.holding import PlaceHold, RewardLimits
 from services.points.domain.redemptions import SOLD_OUT, Redemption, hold_key, told
 from services.points.domain.stock import SoldOut, TakeClosed
 from services.points.rewards import queries
-from services.points.rewards.redemptions import Redemptions, find, note, require
+from services.points.rewards.redemptions import Redemptions, find, require
 from services.points.rewards.settling import (
     SYSTEM,
     capture,
@@ -74,15 +73,27 @@ async def redeem(redemptions: Redemptions, wanted: Redeem) -> tuple[Redemption, 
     another content under the same key.
     """
     redemption_id = redemption_id_of(wanted.member_id, wanted.key)
+    # A request that comes to nothing must not count on a device: with one, look first.
+    known = await _known(redemptions, redemption_id, wanted) if wanted.device_id else None
+    is_new = known is None
+    if known is None:
+        try:
+            known, is_new = await _reserve(redemptions, redemption_id, wanted)
+        except ServiceError:  # a retry is not refused for what is in the way by now
+            known, is_new = await _known(redemptions, redemption_id, wanted), False
+            if known is None:
+                raise
+    if is_new:
+        redemptions.notes.add(redemptions, (redemption_id, known.member_id, known.reserved_at))
+    return await _go_on(redemptions, known, wanted), is_new
+
+
+async def _known(redemptions: Redemptions, redemption_id: str, wanted: Redeem) -> Redemption | None:
+    """What an earlier request under this key made; raises ``conflict`` when it asked otherwise."""
     known = await find(redemptions, wanted.member_id, redemption_id)
-    if known is not None:
-        if not _is_same(known, wanted):
-            raise key_conflict(None)
-        return await _go_on(redemptions, known, wanted), False
-    made = await _reserve(redemptions, redemption_id, wanted)
-    began = [(redemption_id, made.member_id, made.reserved_at)]
-    _, gone_on = await asyncio.gather(note(redemptions, began), _go_on(redemptions, made, wanted))
-    return gone_on, True
+    if known is not None and not _is_same(known, wanted):
+        raise key_conflict(None)
+    return known
 
 
 def _is_same(known: Redemption, wanted: Redeem) -> bool:
@@ -90,10 +101,12 @@ def _is_same(known: Redemption, wanted: Redeem) -> bool:
     return same and wanted.wallet in (None, known.wallet)
 
 
-async def _reserve(redemptions: Redemptions, redemption_id: str, wanted: Redeem) -> Redemption:
-    """Check, count the device, hold the points."""
+async def _reserve(
+    redemptions: Redemptions, redemption_id: str, wanted: Redeem
+) -> tuple[Redemption, bool]:
+    """Check, count the device, hold the points; whether that was not done before."""
     rewards, now = redemptions.rewards, redemptions.clock()
-    reward = await queries.reward(rewards, wanted.reward_id)
+    reward = await queries.reward_lately(rewards, wanted.reward_id)
     assert reward.defined is not None
     price = _price(reward.defined, wanted.wallet)
     points = price.points * wanted.quantity
@@ -107,7 +120,8 @@ async def _reserve(redemptions: Redemptions, redemption_id: str, wanted: Redeem)
     outcome = await carry_out(redemptions.ledger, redemptions.rules.policy, hold, hold.key, asked)
     began = {hold.key: (outcome.fact.occurred_at, outcome.body)}
     made = None if outcome.repeated else told(redemption_id, began, now)
-    return made or await require(redemptions, wanted.member_id, redemption_id)
+    made = made or await require(redemptions, wanted.member_id, redemption_id)
+    return made, not outcome.repeated
 
 
 def _price(defined: RewardDefined, wallet: str | None) -> RewardPrice:
@@ -132,20 +146,27 @@ def _price(defined: RewardDefined, wallet: str | None) -> RewardPrice:
 async def _require_eligible(
     redemptions: Redemptions, reward: Reward, wanted: Redeem, price: RewardPrice, now: int
 ) -> None:
-    """Raise ``refused`` with all reasons at once. Points and limits are decided by the account."""
-    rewards, defined = redemptions.rewards, reward.defined
+    """Raise ``refused`` with all reasons at once. Points and limits are decided by the account.
+
+    So an account as it was lately will do for letting somebody pass, but not for refusing.
+    """
+    rewards, defined, member_id = redemptions.rewards, reward.defined, wanted.member_id
     assert defined is not None
     needed = defined.eligibility or defined.early_access
-    known = await card(rewards.views, wanted.member_id) if needed else None
-    account = await rewards.account_of(wanted.member_id, now)
-    member = queries.Member(known, account)
-    candidate = Candidate(
-        tier=member.tier(now),
-        spendable={price.wallet: account.balances.get(price.wallet, 0)},
-        redeemed=account.redeemed.get(defined.reward_id, Redeemed()),
-        failed=queries.failed(defined.eligibility, known, now),
-    )
-    if why := reasons(reward, candidate, now, wanted.quantity):
+    known = await card(rewards.views, member_id) if needed else None
+
+    def why_not(account: Account) -> list[Reason]:
+        candidate = Candidate(
+            tier=queries.Member(known, account).tier(now),
+            spendable={price.wallet: account.balances.get(price.wallet, 0)},
+            redeemed=account.redeemed.get(defined.reward_id, Redeemed()),
+            failed=queries.failed(defined.eligibility, known, now),
+        )
+        return reasons(reward, candidate, now, wanted.quantity)
+
+    if not why_not((await redemptions.ledger.heads([member_id]))[member_id].state):
+        return
+    if why := why_not(await rewards.account_of(member_id, now)):
         raise ServiceError(
             "refused",
             why[0].code,

@@ -1,17 +1,20 @@
 """What redemptions work with: the catalogue, the ledger, and a list of each member's redemptions.
 
 What became of a redemption is told by its member's account alone. The list only says which there
-are; it is written after the hold, and again by whoever follows the entries.
+are; it is written behind the answer, and again by whoever follows the entries.
 """
 
+import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import msgspec
 
 from contracts.envelope import Fact
 from kit.clock import Clock
+from kit.errors import ServiceError
 from kit.views.port import Collection, Document, Query
 from services.points.commands import body_of
 from services.points.domain.errors import NotKnown
@@ -24,6 +27,9 @@ REDEMPTIONS = Collection(
     "redemptions", fields={"member_id": str, "rank": int}, indexes=(("member_id", "rank"),)
 )
 """By redemption: whose it is. ``rank`` falls with time, so that the newest come first."""
+BEHIND_SECONDS = 0.02
+Began = tuple[str, str, int]
+"""A redemption that began: its id, its member, the time of its hold."""
 
 
 class IssueVoucher(Protocol):
@@ -42,6 +48,7 @@ class Redemptions:
     rules: Rules
     clock: Clock
     issue_voucher: IssueVoucher | None = None
+    notes: "Notes" = field(default_factory=lambda: Notes())
 
     async def prepare(self) -> None:
         """Create the list; harmless when it is there."""
@@ -84,6 +91,7 @@ async def page(
     redemptions: Redemptions, member_id: str, limit: int, after: tuple[int, str] | None
 ) -> Page:
     """Return a member's redemptions, newest first: two queries, however old the account is."""
+    await redemptions.notes.written()
     query = Query(equals={"member_id": member_id}, order_by="rank", after=after, limit=limit)
     found = await redemptions.rewards.views.find(REDEMPTIONS, query)
     ids = [document.id for document in found]
@@ -106,14 +114,46 @@ async def _told(
     return {each: redemption for each, redemption in found if redemption is not None}
 
 
-async def note(redemptions: Redemptions, began: Sequence[tuple[str, str, int]]) -> None:
-    """Put redemptions (id, member, time of the hold) into the list; again changes nothing."""
+async def note(redemptions: Redemptions, began: Sequence[Began]) -> None:
+    """Put redemptions into the list; again changes nothing."""
+    views, wanted = redemptions.rewards.views, dict.fromkeys(began)
+    there = await views.load(REDEMPTIONS, [each[0] for each in wanted]) if wanted else {}
     documents = [
         Document(redemption_id, 0, b"{}", {"member_id": member_id, "rank": -at})
-        for redemption_id, member_id, at in dict.fromkeys(began)
+        for redemption_id, member_id, at in wanted
+        if redemption_id not in there
     ]
     if documents:
-        await redemptions.rewards.views.save(REDEMPTIONS, documents)
+        await views.save(REDEMPTIONS, documents)
+
+
+class Notes:
+    """What is to be put into the list, behind the answers and several at once.
+
+    What a crash leaves unwritten, whoever follows the entries writes. Belongs to one event loop.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[Began] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    def add(self, redemptions: Redemptions, began: Began) -> None:
+        """Have a redemption put into the list soon."""
+        self._waiting.append(began)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write(redemptions))
+
+    async def written(self) -> None:
+        """Return when all that was added stands in the list, or cannot be written."""
+        if self._writing is not None and not self._writing.done():
+            await asyncio.wait([self._writing])
+
+    async def _write(self, redemptions: Redemptions) -> None:
+        while self._waiting:
+            await asyncio.sleep(BEHIND_SECONDS)
+            began, self._waiting = self._waiting, []
+            with suppress(ServiceError):  # the store is out: the follower writes them
+                await note(redemptions, began)
 
 
 class _Hold(msgspec.Struct, frozen=True):

@@ -67,7 +67,7 @@ async def _settle(redemptions: Redemptions, known: Redemption) -> None:
 
 async def _give(redemptions: Redemptions, known: Redemption) -> bool:
     """Give what needs no hands, a donation or vouchers; False when it is for somebody to give."""
-    defined = (await queries.reward(redemptions.rewards, known.reward_id)).defined
+    defined = (await queries.reward_lately(redemptions.rewards, known.reward_id)).defined
     assert defined is not None
     if defined.gives == "donation":
         return True

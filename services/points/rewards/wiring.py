@@ -1,7 +1,7 @@
 """The parts of rewards, put together on the store of the points service."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from contracts.envelope import Fact
 from contracts.topics import CATALOGUE
@@ -39,7 +39,10 @@ SWEEP_EVERY_SECONDS = 3_600.0
 
 @dataclass(frozen=True)
 class Rewards:
-    """What rewards work with; everything in it belongs to the store it was made on."""
+    """What rewards work with; everything in it belongs to the store it was made on.
+
+    ``read_at`` is when each reward was last read fresh (monotonic seconds).
+    """
 
     journal: Journal
     meters_journal: Journal
@@ -50,6 +53,7 @@ class Rewards:
     account_of: AccountOf
     terms: Terms
     clock: Clock
+    read_at: dict[str, float] = field(default_factory=dict)
 
     async def prepare(self) -> None:
         """Create tables, collections and indexes; harmless when they are there."""

@@ -3,7 +3,7 @@ it again it has happened whole or not at all."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from services.points.domain.redemptions import Redemption
 from services.points.rewards.duties import sweep
 from services.points.rewards.following import status_of
 from services.points.rewards.redeeming import cancel, confirm, fulfil, redemption_id_of
-from services.points.rewards.redemptions import Redemptions, find
+from services.points.rewards.redemptions import Began, Notes, Redemptions, find
 from tests.services.points.rewards.crashing import Died, DyingStore, Fuse
 from tests.services.points.rewards.redeeming import (
     CLERK,
@@ -160,21 +160,28 @@ async def test_sent_again_after_a_crash_at_any_write_it_happens_once(
     raise AssertionError("it never ended")
 
 
+class NoNotes(Notes):
+    """Leaves the list to whoever follows, so that the writes of the act can be counted."""
+
+    def add(self, redemptions: Redemptions, began: Began) -> None:
+        return None
+
+
 async def test_a_gift_whose_process_died_is_given_by_whoever_follows_the_ledger(
     places: Callable[[str], Place],
 ) -> None:
     statuses = []
-    for write in range(1, 5):
+    for write in range(1, 4):
         place = places(f"{write}")
         first = await prepared(await place.process())
         await shop(first, 0, 10_000, gives="donation", slices=0)
         with suppress(Died):
-            await redeemed(await place.process(Fuse(write)), wish())
+            await redeemed(replace(await place.process(Fuse(write)), notes=NoNotes()), wish())
         worker = await place.process()
         await followed(worker)
         found = await find(worker, "M1", RDM)
         statuses.append(found.status if found else None)
-    assert statuses == [None, "reserved", "reserved", "fulfilled"]
+    assert statuses == [None, "reserved", "fulfilled"]
 
 
 async def test_a_reservation_that_the_duty_finds_run_out_cannot_be_confirmed_by_a_slow_clock(

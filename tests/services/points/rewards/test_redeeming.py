@@ -376,3 +376,54 @@ async def test_the_list_is_newest_first_and_is_rebuilt_from_the_ledger(
     assert await rebuild(redemptions) == 5
     assert await listed() == expected
     assert (await page(redemptions, "M2", 3, None)).items == []
+
+
+async def test_a_retry_is_not_refused_for_what_is_in_the_way_by_now(
+    redemptions: Redemptions,
+) -> None:
+    await shop(redemptions, 5)
+    found, _ = await redeem(redemptions, wish())
+    await commands.retire(redemptions.rewards, "mug", "gone", "omar")
+    assert await redeem(redemptions, wish()) == (found, False)
+    with pytest.raises(ServiceError, match="another content"):
+        await redeem(redemptions, wish(quantity=2))
+
+
+async def test_nobody_is_refused_for_what_an_account_was_lately(tills: list[Redemptions]) -> None:
+    await shop(tills[0], 5, 0)
+    with pytest.raises(ServiceError) as refused:
+        await redeem(tills[0], wish("k1"))
+    assert refused.value.facts["why_not"][0]["code"] == "points_missing"
+    await earned(tills[1], 1_000)
+    assert (await redeemed(tills[0], wish("k2"))).status == "confirmed"
+    await earned(tills[1], 1_000, seq=2)
+    assert (await redeemed(tills[1], wish("k3"))).status == "confirmed"
+    with pytest.raises(ServiceError):
+        await redeem(tills[0], wish("k4"))
+    assert await balance(tills[0]) == 400
+
+
+async def test_a_key_that_comes_again_with_another_device_counts_on_none(
+    tmp_path: Any, clock: TestClock
+) -> None:
+    limits = Fraud(per_device=(Velocity(hours=24, times=1),))
+    store = open_store(f"sqlite:{tmp_path}", "points")
+    redemptions = await prepared(redemptions_on(store, clock, fraud=limits))
+    await shop(redemptions, 5, 5_000)
+    await redeem(redemptions, wish("k1"))
+    with pytest.raises(ServiceError, match="another content"):
+        await redeem(redemptions, wish("k1", quantity=2, device_id="phone-01"))
+    assert (await redeemed(redemptions, wish("k2", device_id="phone-01"))).status == "confirmed"
+    await store.close()
+
+
+async def test_what_another_process_retires_is_refused_within_a_second(
+    tills: list[Redemptions],
+) -> None:
+    await shop(tills[0], 5, 5_000)
+    await redeemed(tills[0], wish("k1"))
+    await commands.retire(tills[1].rewards, "mug", "gone", "omar")
+    tills[0].rewards.read_at["mug"] -= 1.0
+    with pytest.raises(ServiceError) as refused:
+        await redeem(tills[0], wish("k2"))
+    assert refused.value.facts["why_not"][0]["code"] == "retired"
