@@ -81,7 +81,7 @@ async def month_page(
     first = from_seq or await first_since(journal, stream, month.start, head.seq)
     lines, rest, final = await _written(journal, stream, month, (first, head.seq), most)
     if rest is None and not final:
-        due = _not_written(coming, month, max(first, head.seq + 1), head.seq)
+        due = _not_written(coming, month, head.seq)
         if lines and len(lines) + len(due) > most:
             rest = head.seq + 1
         else:
@@ -133,16 +133,12 @@ async def _written(
     return lines, None, False
 
 
-def _not_written(
-    coming: Sequence[Step], month: Month, first: int, head: int
-) -> list[StatementLine]:
+def _not_written(coming: Sequence[Step], month: Month, head: int) -> list[StatementLine]:
     """What has fallen due in the month and will be written next, as it will be written."""
     return [
         StatementLine(seq, step.at, step.at, step.fact)
         for seq, step in enumerate(coming, head + 1)
-        if seq >= first
-        and month.start <= step.at < month.end
-        and isinstance(step.fact, PointsPosted)
+        if month.start <= step.at < month.end and isinstance(step.fact, PointsPosted)
     ]
 
 

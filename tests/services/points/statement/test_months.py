@@ -233,6 +233,21 @@ async def test_what_fell_due_is_on_the_statement_before_anybody_wrote_it_down(
     assert await life.wiring.entries.head("account:M1") == 1
 
 
+async def test_what_fell_due_is_never_parted_by_a_page(life: Life, clock: TestClock) -> None:
+    """Once it is written down, what is still to be written may come in another order."""
+    await life.earn(10, ("month",))
+    life.now = clock.now = moment(2026, 2, 27)
+    await life.earn(10)
+    await life.earn(20, ("later",))
+    await life.hold(5, hours=1)
+    life.now = clock.now = moment(2026, 2, 28, 18)
+    first = await read(life, "2026-02", most=3)
+    assert (kinds(first), first.next) == (["earn", "earn", "hold"], 5)
+    second = await read(life, "2026-02", most=3, from_seq=5)
+    assert (kinds(second), second.next) == (["release"], None)
+    assert second.sums.opening == first.sums.closing
+
+
 async def test_a_month_without_lines_closes_as_it_opened(life: Life, clock: TestClock) -> None:
     await life.earn(10)
     life.now = clock.now = moment(2026, 5, 5)
