@@ -53,9 +53,22 @@ class Follower:
         for result in await self._ledger.execute(commands, deciding(self._rules.policy)):
             if result.error is not None and result.error.code != "idempotency_key_reused":
                 raise result.error  # another fact with this key: it was decided already
+        await self._catch_up(facts)
         touched = dict.fromkeys(fact.owner for fact in facts)
         touched.update(dict.fromkeys(command.owner for command in commands))
         await self.note_due(list(touched))
+
+    async def _catch_up(self, facts: Sequence[Fact]) -> None:
+        """Read accounts again that are known as they were before these facts.
+
+        Another process wrote them, as the API does, and what falls due by them counts as well.
+        """
+        reached: dict[str, int] = {}
+        for fact in facts:
+            reached[fact.owner] = max(fact.seq, reached.get(fact.owner, 0))
+        heads = await self._ledger.heads(reached)
+        if behind := [owner for owner, seq in reached.items() if heads[owner].seq < seq]:
+            await self._ledger.heads(behind, fresh=True)
 
     def _command(self, fact: Fact, seen: _Seen) -> StreamCommand[Command] | None:
         at, payload = fact.occurred_at, None  # when it happened, not when we came to it
