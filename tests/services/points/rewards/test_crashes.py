@@ -199,6 +199,23 @@ async def test_a_reservation_that_the_duty_finds_run_out_cannot_be_confirmed_by_
     assert await balance(first) == 10_000
 
 
+async def test_a_worker_that_knew_the_account_before_the_reservation_ends_it_just_the_same(
+    places: Callable[[str], Place], clock: TestClock
+) -> None:
+    place = places("one")
+    first = await prepared(await place.process())
+    await shop(first, 5, 10_000)
+    worker = await place.process()
+    await worker.ledger.heads(["M1"])
+    await reserve(first)
+    clock.now += 15 * MINUTE
+    assert await status_of(worker)("M1", RDM) == "gone"
+    clock.now -= MINUTE
+    with pytest.raises(AlreadyEnded, match="expired"):
+        await confirmed(await place.process())
+    assert await balance(first) == 10_000
+
+
 @pytest.mark.parametrize(("before", "act", "status", "end"), CASES, ids=NAMES)
 async def test_if_nobody_sends_it_again_it_has_happened_whole_or_not_at_all(
     places: Callable[[str], Place],
