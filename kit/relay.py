@@ -47,13 +47,15 @@ class Lease(Protocol):
 class RelaySettings:
     """``renew_seconds`` must be well below the duration of the lease.
 
-    A batch of at most ``few`` facts is marked beside the next one.
+    A batch of at most ``few`` facts is marked beside the next one. After a batch that was not full
+    it rests for ``rest_seconds``: where nobody waits for a fact, few large batches cost less.
     """
 
     batch: int = 1_000
     few: int = 100
     renew_seconds: float = 2.0
     idle_seconds: float = 0.5
+    rest_seconds: float = 0.0
     first_backoff_seconds: float = 0.05
     longest_backoff_seconds: float = 5.0
 
@@ -105,6 +107,8 @@ class Relay:
             elif published < self.settings.batch:
                 if published == 0:
                     await self._marked()  # until then the journal has what seems to be news
+                elif self.settings.rest_seconds:
+                    await _sleep_unless(stop, self.settings.rest_seconds)
                 await self.journal.changed(self.settings.idle_seconds)
         except Unavailable as error:
             delay = self._backoff.next()

@@ -37,10 +37,15 @@ _PASSING = ("unavailable", "timeout")
 
 @dataclass(frozen=True)
 class ConsumerSettings:
-    """``batch`` messages at once; waits up to ``poll_seconds`` for the first of them."""
+    """``batch`` messages at once; waits up to ``poll_seconds`` for the first of them.
+
+    After a batch that was not full it rests for ``rest_seconds``: where nobody waits for what
+    follows, a round for some dozens costs hardly more than a round for one.
+    """
 
     batch: int = 1_000
     poll_seconds: float = 0.5
+    rest_seconds: float = 0.0
     first_backoff_seconds: float = 0.05
     longest_backoff_seconds: float = 5.0
     lag_every_seconds: float = 5.0
@@ -84,7 +89,9 @@ class Consumer:
         """Consume until ``stop`` is set; then finish the batch, commit and leave the group."""
         try:
             while not stop.is_set():
-                await self.step(self.settings.poll_seconds, stop)
+                done = await self.step(self.settings.poll_seconds, stop)
+                if 0 < done < self.settings.batch and self.settings.rest_seconds:
+                    await _pause(self.settings.rest_seconds, stop)
         finally:
             with suppress(Unavailable):  # the membership then runs out by itself
                 await self.close()
@@ -126,9 +133,7 @@ class Consumer:
         delay = self._backoff.next()
         self.metrics.backed_off(self.group)
         _log.warning("consumer_backs_off", group=self.group, error=str(error), seconds=delay)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(delay):
-                await (stop or asyncio.Event()).wait()
+        await _pause(delay, stop or asyncio.Event())
 
     def _report_lag(self) -> None:
         """Have the lag asked for, now and then, beside the work: no message waits for it."""
@@ -249,3 +254,9 @@ class Consumer:
             counts[aside.received.topic] -= 1
         for topic, count in counts.items():
             self.metrics.handled(self.group, topic, count)
+
+
+async def _pause(seconds: float, stop: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()

@@ -27,12 +27,12 @@ TITLE = "points"
 DESCRIPTION = "Everything of value: a member's wallets, in double entry."
 PARTS = (
     endpoints,
+    endpoints_redemptions,
     endpoints_holds,
     endpoints_transfers,
     endpoints_pools,
     endpoints_adjustments,
     reward_endpoints,
-    endpoints_redemptions,
     voucher_endpoints,
     report_endpoints,
 )

@@ -1,11 +1,11 @@
 """The worker process of the points service: post decisions, follow entries, relay, daily duties."""
 
 from contracts.topics import CARDS, ENTRIES, MEMBER_FACTS, REWARDS, VOUCHERS
-from kit.bus.consume import Consumer, Envelope
+from kit.bus.consume import Consumer, ConsumerSettings, Envelope
 from kit.bus.open import open_bus
 from kit.bus.port import Bus
 from kit.clock import Clock, system_clock
-from kit.relay import Relay
+from kit.relay import Relay, RelaySettings
 from kit.views.lease import journal_lease
 from kit.worker import Duty, Task, Worker
 from services.points import cards
@@ -21,6 +21,8 @@ from services.points.wiring import SERVICE, Wiring, wire
 GROUP = SERVICE
 FOLLOWING = f"{SERVICE}-follow"
 """Apart from posting, so that a backlog of the one never holds up the other."""
+REST_SECONDS = 0.03
+"""Who reads what is posted is not waited for: rounds for some dozens, and the cores for others."""
 
 
 def create_worker(settings: WorkerSettings, clock: Clock = system_clock) -> Worker:
@@ -71,18 +73,28 @@ def following(bus: Bus, wiring: Wiring) -> Consumer:
         await refresh_vouchers(wiring.vouchers, batch)
 
     topics = [ENTRIES.name, CARDS.name, VOUCHERS.name]
-    return Consumer(bus, topics, FOLLOWING, follow, wiring.store.views, clock=wiring.clock)
+    settings = ConsumerSettings(rest_seconds=REST_SECONDS)
+    return Consumer(
+        bus, topics, FOLLOWING, follow, wiring.store.views, settings, clock=wiring.clock
+    )
 
 
 def relays(bus: Bus, wiring: Wiring) -> list[Relay]:
     """What takes each journal's facts to its topic."""
-    views, clock = wiring.store.views, wiring.clock
+    views, clock, settings = (
+        wiring.store.views,
+        wiring.clock,
+        RelaySettings(rest_seconds=REST_SECONDS),
+    )
     own = (
         (wiring.entries, lambda fact: ENTRIES.name),
         (wiring.vouchers.journal, topic_of_voucher),
     )
     return [
-        *(Relay(each, bus, to, journal_lease(views, each.name, clock)) for each, to in own),
-        *wiring.rewards.relays(bus),
+        *(
+            Relay(each, bus, to, journal_lease(views, each.name, clock), settings)
+            for each, to in own
+        ),
+        *wiring.rewards.relays(bus, settings),
         wiring.chain.relay(bus),
     ]

@@ -238,3 +238,25 @@ async def test_halts_are_asked_for_once_where_there_are_none(
     assert views.asked == 1
     await consumer.close()
     await views.close()
+
+
+async def test_a_consumer_that_rests_takes_what_came_meanwhile_at_once_and_stops_without_delay(
+    bus: SqliteBus, views: SqliteViews
+) -> None:
+    stop, batches = asyncio.Event(), list[int]()
+
+    async def count(batch: list[Envelope]) -> None:
+        batches.append(len(batch))
+
+    settings = ConsumerSettings(poll_seconds=0.05, rest_seconds=0.3)
+    running = asyncio.create_task(Consumer(bus, [TOPIC], "g", count, views, settings).run(stop))
+    for seq in range(1, 11):
+        await bus.publish([message("M1", seq)])
+        await asyncio.sleep(0.01)
+    async with asyncio.timeout(5):
+        while sum(batches) < 10:
+            await asyncio.sleep(0.01)
+    assert len(batches) <= 3
+    stop.set()
+    async with asyncio.timeout(0.25):
+        await running

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from contracts.envelope import Fact, decode_fact
+from kit.bus.metrics import NoMetrics
 from kit.bus.port import Received, TopicSpec
 from kit.bus.sqlite import SqliteBus
 from kit.clock import system_clock
@@ -149,3 +151,28 @@ async def test_facts_are_published_once_while_the_marks_of_earlier_ones_are_take
     assert await journal.unpublished(100) == []
     assert await all_published(bus) == {f"t:M{n}": [1, 2, 3] for n in range(5)}
     await journal.close()
+
+
+async def test_a_relay_that_rests_publishes_what_came_meanwhile_in_one_batch(
+    bus: SqliteBus, journal: SqliteJournal, views: SqliteViews
+) -> None:
+    resting, stop = relay(bus, journal, views, "one"), asyncio.Event()
+    resting.settings = replace(SETTINGS, batch=1_000, rest_seconds=0.3)
+    batches: list[int] = []
+
+    class Counting(NoMetrics):
+        def relayed(self, journal: str, count: int) -> None:
+            batches.append(count)
+
+    resting.metrics = Counting()
+    running = asyncio.create_task(resting.run(stop))
+    for seq in range(1, 11):
+        await append(journal, seq, seq)
+        await asyncio.sleep(0.01)
+    async with asyncio.timeout(5):
+        while sum(batches) < 50:
+            await asyncio.sleep(0.01)
+    assert len(batches) <= 3
+    stop.set()
+    async with asyncio.timeout(0.25):
+        await running

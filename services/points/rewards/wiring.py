@@ -8,7 +8,7 @@ from contracts.topics import CATALOGUE
 from kit.bus.port import Bus
 from kit.clock import Clock
 from kit.journal.port import Journal
-from kit.relay import Relay
+from kit.relay import Relay, RelaySettings
 from kit.store import Store
 from kit.views.lease import journal_lease
 from kit.views.port import Views
@@ -61,10 +61,16 @@ class Rewards:
         await self.meters_journal.prepare()
         await self.views.prepare([*COLLECTIONS, CARDS])
 
-    def relays(self, bus: Bus) -> Sequence[Relay]:
+    def relays(self, bus: Bus, settings: RelaySettings) -> Sequence[Relay]:
         """What takes the catalogue to its topic, and marks the meters, which go nowhere."""
         return [
-            Relay(journal, bus, topic_of, journal_lease(self.views, journal.name, self.clock))
+            Relay(
+                journal,
+                bus,
+                topic_of,
+                journal_lease(self.views, journal.name, self.clock),
+                settings,
+            )
             for journal in (self.journal, self.meters_journal)
         ]
 
