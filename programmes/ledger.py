@@ -87,6 +87,16 @@ class Lots(Model):
     expiry: Expiry = Expiry()
     vesting: Vesting | None = None
 
+    @model_validator(mode="after")
+    def _ends_some_day(self) -> "Lots":
+        waits = self.activation.on is not None and not self.activation.after_days
+        if waits and self.expiry.kind == "never":
+            raise ValueError(
+                "points that wait for an activity need after_days or an expiry: "
+                "one that never comes would leave them waiting for ever"
+            )
+        return self
+
 
 class Velocity(Model):
     """At most so many points, and so many times, within some hours."""
@@ -155,9 +165,21 @@ class Ledger(Model):
         )
 
 
+def _sliding_names(ledger: Ledger) -> checks.Problems:
+    """Lots are told apart by the name of their sliding expiry: one name, one rule."""
+    problems: checks.Problems = []
+    known: dict[str, Expiry] = {}
+    for number, lots in enumerate(ledger.lots):
+        rule = lots.expiry
+        if rule.kind == "sliding" and known.setdefault(rule.name, rule) != rule:
+            message = f"'{rule.name}' is the name of another sliding expiry: give this one its own"
+            problems.append((("points", "lots", number, "expiry", "name"), message))
+    return problems
+
+
 def places(ledger: Ledger, wallets: Any, campaigns: Any, tiers: Any) -> checks.Problems:
     """Every name in the section that the programme does not know, with the nearest it does."""
-    problems: checks.Problems = []
+    problems = _sliding_names(ledger)
     for number, lots in enumerate(ledger.lots):
         for field, known in (("wallet", wallets), ("campaign", campaigns), ("tier", tiers)):
             name = getattr(lots, field)

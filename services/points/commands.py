@@ -195,10 +195,10 @@ def _payload(fact: Fact, body: Decision, earned: Found, rules: Rules) -> tuple[C
         found = earned[body.member_id, back.seq]
         return TakeBack(*whose, back, found, progress), entry_key(fact.seq)
     progress = _progress(body.done, fact.occurred_at)
+    about = body.done.about if body.done else None
     if isinstance(body, RewardGranted):
         granted = _credits(fact, body, rules)
-        return Earn(*whose, body.grants, granted, progress), entry_key(fact.seq)
-    about = body.done.about if body.done else None
+        return Earn(*whose, body.grants, granted, progress, about), entry_key(fact.seq)
     moment = progress or Progress(fact.occurred_at, "")
     return Note(*whose, moment, about), f"progress:{fact.seq}"
 

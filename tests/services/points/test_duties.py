@@ -3,9 +3,12 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from contracts.envelope import Fact
+from contracts.events import Done, RewardGranted
 from contracts.points import PointsPosted
 from kit.clock import DAY
 from kit.settings import StoreSettings
@@ -149,3 +152,23 @@ async def test_what_follows_a_transfer_happens_when_it_did_and_not_when_it_is_no
     await lots.follower.handle(await facts_of(lots, "M2"))
     assert await kinds(lots) == ["earn", "activate", "transfer_out", "transfer_done"]
     assert [fact.occurred_at for fact in await facts_of(lots, "M1")][-1] == 17 * DAY
+
+
+async def test_a_delivery_that_earns_opens_what_its_purchase_earned(
+    store: StoreSettings, clock: TestClock, tmp_path: Path
+) -> None:
+    programme = tmp_path / "delivered.yaml"
+    lots = "{ wallet: base, activation: { after_days: 90, on: delivered } }"
+    section = f"\npoints:\n  lots:\n    - {lots}\n"
+    programme.write_text(PROGRAMME.read_text("utf-8") + section, "utf-8")
+    wiring = wire(store, clock, programme)
+    await wiring.prepare()
+    await post_decisions(wiring.ledger, wiring.rules, [granted("M1", 1)])
+    delivery = granted("M1", 2)
+    body = msgspec.json.decode(delivery.body, type=RewardGranted)
+    told = replace(body, done=Done("delivered", about="act_1"))
+    fact = replace(delivery, body=msgspec.Raw(msgspec.json.encode(told)))
+    await post_decisions(wiring.ledger, wiring.rules, [fact])
+    state = (await wiring.ledger.heads(["M1"]))["M1"].state
+    await wiring.close()
+    assert (state.balances["base"], state.pending["base"]) == (12, 12)
