@@ -194,11 +194,12 @@ class Streams(Generic[S, C]):
     ) -> dict[str, _Run[C]]:
         """Decide and append once; settle what landed, and return what must be run again."""
         heads = await self.heads(runs)
-        drafts: list[Draft] = []
-        steps: dict[str, list[_Step]] = {}
-        moved: dict[str, Head[S]] = {}
-        for owner in sorted(runs):
-            steps[owner], moved[owner] = self._decide(runs[owner], heads[owner], decide, drafts)
+        drafts, steps, moved = self._decide_all(runs, heads, decide)
+        if silent := [owner for owner in runs if any(map(_is_silent, steps[owner]))]:
+            fresh = await self.heads(silent, fresh=True)
+            if any(fresh[owner].seq != heads[owner].seq for owner in silent):
+                heads |= fresh
+                drafts, steps, moved = self._decide_all(runs, heads, decide)
         outcomes = await self.journal.append(drafts) if drafts else []
         all_landed = all(outcome.outcome == "appended" for outcome in outcomes)
         again: dict[str, _Run[C]] = {}
@@ -218,6 +219,20 @@ class Streams(Generic[S, C]):
         self._remember(landed)
         await self._save(landed)
         return again
+
+    def _decide_all(
+        self,
+        runs: dict[str, _Run[C]],
+        heads: dict[str, Head[S]],
+        decide: Callable[[S, C], Sequence[New]],
+    ) -> tuple[list[Draft], dict[str, list[_Step]], dict[str, Head[S]]]:
+        """Decide for every owner: the drafts of all, each one's steps, and heads with them."""
+        drafts: list[Draft] = []
+        steps: dict[str, list[_Step]] = {}
+        moved: dict[str, Head[S]] = {}
+        for owner in sorted(runs):
+            steps[owner], moved[owner] = self._decide(runs[owner], heads[owner], decide, drafts)
+        return drafts, steps, moved
 
     def _decide(
         self,
@@ -455,6 +470,11 @@ def _accepted(steps: list[_Step], results: list[Result]) -> bool:
         known = any(place is None for _, place in step.facts)
         results[step.place] = Result(tuple(fact for fact, _ in step.facts), repeated=known)
     return True
+
+
+def _is_silent(step: _Step) -> bool:
+    """Whether there was nothing to do: no append tells that this was decided on an old head."""
+    return not step.facts and step.error is None
 
 
 def _first_missed(step: _Step, outcomes: list[Appended]) -> Appended | None:

@@ -52,9 +52,6 @@ class Duties:
         return moved
 
     async def _pass(self, owners: Sequence[str], to: int) -> None:
-        # What is due may have been written by another process: an old head would not know of it,
-        # and the index would forget it.
-        await self._ledger.heads(owners, fresh=True)
         await self._execute(
             [StreamCommand(owner, f"advance:{to}", b"", Advance(owner, to)) for owner in owners]
         )

@@ -191,3 +191,21 @@ async def test_a_lost_race_goes_on_from_what_is_known_and_reads_no_snapshot(
     assert await coins(purses) == [100, 10, -20, 10, -20, 10, -20]
     assert (await slow.heads(["M1"]))["M1"].state == 70
     assert counting.loads == 1
+
+
+def empty(purse: int, command: tuple[str, int]) -> list[New]:
+    """Take out what is there; there is nothing to write of an empty purse."""
+    return [New(command[0], "Moved", NOW, Moved(-purse))] if purse else []
+
+
+async def test_nothing_to_do_is_said_of_what_there_is_and_not_of_what_was_remembered(
+    purses: Purses,
+) -> None:
+    await move(purses, "paid", -100)
+    other: Purses = Streams("purse", purses.journal, purses.views, PURSES, PurseFold(), lambda: NOW)
+    await move(other, "filled again", 30)
+    (result,) = await purses.execute([Command("M1", "emptied", b"", ("emptied", 0))], empty)
+    assert [fact.key for fact in result.facts] == ["emptied"]
+    assert await coins(purses) == [100, -100, 30, -30]
+    (again,) = await purses.execute([Command("M1", "once more", b"", ("once more", 0))], empty)
+    assert (again.facts, again.error) == ((), None)

@@ -87,7 +87,6 @@ def status_of(redemptions: Redemptions) -> Status:
 
 async def _let_time_pass(redemptions: Redemptions, member_id: str) -> None:
     now = redemptions.clock()
-    await redemptions.ledger.heads([member_id], fresh=True)  # an old head knows of no reservation
     asked: StreamCommand[Command] = StreamCommand(
         member_id, f"advance:{now}", b"", Advance(member_id, now)
     )

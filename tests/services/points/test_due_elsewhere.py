@@ -1,4 +1,4 @@
-"""What falls due in an account that another process has moved on: never missed, never forgotten."""
+"""An account that another process has moved on: what it owes is never missed, never forgotten."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +11,7 @@ from kit.views.port import Query
 from services.points import audit
 from services.points.commands import body_of, carry_out, digest, post_decisions
 from services.points.domain.holding import PlaceHold
+from services.points.domain.moving import Send
 from services.points.views import DUE
 from services.points.wiring import Wiring, wire
 from tests.services.points.decisions import granted
@@ -71,3 +72,15 @@ async def test_a_worker_that_missed_a_hold_times_it_out_all_the_same(
     assert await worker.duties.run() == 1
     assert await kinds(worker) == ["earn", "hold", "release"]
     assert (await due(worker), await audit.findings(worker)) == ({}, [])
+
+
+async def test_what_a_pool_refuses_goes_back_to_whoever_the_worker_knew_before(
+    worker: Wiring, store: StoreSettings, clock: TestClock
+) -> None:
+    send = Send("M1", "request:s", "s", "@P1", "base", 5, clock.now, 0, "M1", at_once=True)
+    async with process(store, clock) as api, process(store, clock) as other:
+        await carry_out(api.ledger, api.rules.policy, send, send.key, digest("s"))
+        await other.follower.handle(await other.entries.read("account:M1"))
+    await worker.follower.handle(await worker.entries.read("account:@P1"))
+    assert await kinds(worker) == ["earn", "transfer_out", "transfer_back"]
+    assert await audit.findings(worker) == []
