@@ -17,8 +17,8 @@ from kit.errors import Unavailable
 BUSY_SECONDS = 10.0
 # Memory is bounded for the whole platform, and a process opens half a dozen files. The operating
 # system caches the file anyway; mapping it would only move that cache into our resident set.
-WRITER_CACHE_KIB = 16_384
-READER_CACHE_KIB = 8_192
+WRITER_CACHE_KIB = 8_192
+READER_CACHE_KIB = 4_096
 # A commit that trips a checkpoint pays for it, so checkpoints are rarer than by default (1,000).
 CHECKPOINT_PAGES = 4_000
 WAL_LIMIT_BYTES = 64 * 1024 * 1024

@@ -24,7 +24,7 @@ from services.points.sealing.chains import Chains, new_seal, seal_command
 
 GROUP = "points-seal"
 SEALED_KINDS = frozenset(ENTRIES.stream_kinds)
-BATCH = 4_000
+BATCH = 1_000
 # One look a second makes few, large seals; so long may an entry of a quiet club lie unsealed.
 LINGER_SECONDS = 1.0
 # A poll returns with the first message; a longer one would make a small seal of it.
