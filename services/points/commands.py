@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from contracts.envelope import Fact
-from contracts.events import Done, RewardGranted, RewardReturned, RewardWithheld
+from contracts.events import Done, Grant, RewardGranted, RewardReturned, RewardWithheld
 from contracts.members import MemberFileChanged
 from contracts.points import AccountMarked, PointsPosted, Progress
 from kit.errors import ServiceError
@@ -22,7 +22,32 @@ from services.points.domain.errors import AlreadyEnded, NotKnown
 from services.points.policy import Rules
 from services.points.views import Ledger
 
-_granted = msgspec.json.Decoder(RewardGranted)
+
+class _Grant(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A grant as it came: its shares by line, most of a decision's bytes, are passed on unread."""
+
+    campaign_id: str
+    wallet: str
+    points: int
+    lines: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _AsOf(msgspec.Struct, frozen=True):
+    tier: str
+
+
+class _Granted(msgspec.Struct, frozen=True):
+    """As much of a RewardGranted as posting looks at."""
+
+    activity_id: str
+    member_id: str
+    as_of: _AsOf
+    grants: tuple[_Grant, ...]
+    done: Done | None = None
+
+
+_granted = msgspec.json.Decoder(_Granted)
+_granted_whole = msgspec.json.Decoder(RewardGranted)
 _withheld = msgspec.json.Decoder(RewardWithheld)
 _returned = msgspec.json.Decoder(RewardReturned)
 _changed = msgspec.json.Decoder(MemberFileChanged)
@@ -35,8 +60,9 @@ _bodies: dict[str, msgspec.json.Decoder[Any]] = {
 }
 _encoder = msgspec.json.Encoder()
 
-Decision = RewardGranted | RewardWithheld | RewardReturned
+Decision = _Granted | RewardWithheld | RewardReturned
 Found = dict[tuple[str, int], Earned]
+Grants = tuple[Grant, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +174,11 @@ async def _earned(
         return {}
     earned: Found = {
         (body.member_id, fact.seq): Earned(
-            body.grants, tuple(each.terms.lot for each in _credits(fact, body, rules))
+            _granted_whole.decode(fact.body).grants,
+            tuple(each.terms.lot for each in _credits(fact, body, rules)),
         )
         for fact, body in decisions
-        if isinstance(body, RewardGranted) and (body.member_id, fact.seq) in wanted
+        if isinstance(body, _Granted) and (body.member_id, fact.seq) in wanted
     }
     for member_id, seq in wanted - earned.keys():
         earned[member_id, seq] = await _posted(ledger, member_id, seq)
@@ -167,7 +194,7 @@ async def _posted(ledger: Ledger, member_id: str, seq: int) -> Earned:
     return Earned(entry.grants, entry.lots)
 
 
-def _credits(fact: Fact, body: RewardGranted, rules: Rules) -> tuple[Any, ...]:
+def _credits(fact: Fact, body: _Granted, rules: Rules) -> tuple[Any, ...]:
     return credits(
         rules.policy.lots,
         body.grants,
@@ -196,9 +223,11 @@ def _payload(fact: Fact, body: Decision, earned: Found, rules: Rules) -> tuple[C
         return TakeBack(*whose, back, found, progress), entry_key(fact.seq)
     progress = _progress(body.done, fact.occurred_at)
     about = body.done.about if body.done else None
-    if isinstance(body, RewardGranted):
+    if isinstance(body, _Granted):
         granted = _credits(fact, body, rules)
-        return Earn(*whose, body.grants, granted, progress, about), entry_key(fact.seq)
+        return Earn(*whose, cast(Grants, body.grants), granted, progress, about), entry_key(
+            fact.seq
+        )
     moment = progress or Progress(fact.occurred_at, "")
     return Note(*whose, moment, about), f"progress:{fact.seq}"
 

@@ -14,6 +14,7 @@ Invariants:
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
 import msgspec
 
@@ -94,13 +95,29 @@ class TakeBack:
     progress: Progress | None = None
 
 
+class Granted(Protocol):
+    """What the lot of a grant depends on."""
+
+    @property
+    def campaign_id(self) -> str:
+        """Which campaign granted it."""
+
+    @property
+    def wallet(self) -> str:
+        """Into which wallet."""
+
+    @property
+    def points(self) -> int:
+        """How many."""
+
+
 def entry_key(seq: int) -> str:
     """The journal key of the entry for decision ``seq``: a purchase's return finds it by this."""
     return f"reward:{seq}"
 
 
 def credits(
-    rules: LotRules, grants: Sequence[Grant], tier: str, at: int, activity_id: str, seq: int
+    rules: LotRules, grants: Sequence[Granted], tier: str, at: int, activity_id: str, seq: int
 ) -> tuple[Credit, ...]:
     """The lots that grants go into."""
     return tuple(
