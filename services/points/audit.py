@@ -1,13 +1,15 @@
 """What an auditor asks of the ledger: does it hold, and what is its digest?"""
 
+import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from contracts.envelope import Fact
 from contracts.points import AccountMarked, PointsPosted
-from kit.audit import PATIENCE_SECONDS, Verdict
+from kit.audit import LOOK_AGAIN_SECONDS, PATIENCE_SECONDS, Verdict
 from services.points import audit_lists
+from services.points.audit_transfers import Transfers
 from services.points.commands import body_of
 from services.points.domain.account import Account, Lot, Totals, debt_lot, lot_of
 from services.points.domain.applying import apply
@@ -36,22 +38,40 @@ class _Books:
     totals: Counter[str] = field(default_factory=Counter)
     moving: Counter[str] = field(default_factory=Counter)
     on_their_way: Counter[str] = field(default_factory=Counter)
+    transfers: Transfers = field(default_factory=Transfers)
 
 
 async def examine(wiring: Wiring, patience_seconds: float = PATIENCE_SECONDS) -> Verdict:
-    """Return what does not hold; lists that are behind their entries are given time."""
-    verdict = Verdict(findings=await findings(wiring))
+    """Return what does not hold.
+
+    The service may be at work, and no look sees all streams at one moment. So what a look finds is
+    looked at again, and what is not found then has moved; lists that are behind are given time.
+    """
+    verdict, books = Verdict(), await _walked(wiring)
+    verdict.unsettled += books.transfers.unsettled()
+    for look in _LOOKS:
+        found = books.found if look is ledger_findings else await look(wiring)
+        verdict.add(await _confirmed(wiring, look, found, patience_seconds))
     verdict.add(await audit_lists.examine(wiring, patience_seconds))
     return verdict
 
 
+async def _confirmed(wiring: Wiring, look: "Look", found: list[str], patience: float) -> Verdict:
+    verdict, now = Verdict(), asyncio.get_running_loop().time
+    deadline = now() + patience
+    while found and now() < deadline:
+        await asyncio.sleep(min(LOOK_AGAIN_SECONDS, patience))
+        again = set(await look(wiring))
+        moved = [sentence for sentence in found if sentence not in again]
+        verdict.unsettled += [f"{sentence}, but that has moved since" for sentence in moved]
+        found = [sentence for sentence in found if sentence in again]
+    verdict.findings += found
+    return verdict
+
+
 async def findings(wiring: Wiring) -> list[str]:
-    """Return what does not hold in any part of the service; empty when all is well."""
-    found = await ledger_findings(wiring)
-    found += await rewards_audit.findings(wiring.rewards)
-    found += await redemptions_audit.findings(wiring.redemptions)
-    found += await vouchers_audit.findings(wiring.vouchers)
-    return found
+    """Return what does not hold in any part of the service at rest; empty when all is well."""
+    return [sentence for look in _LOOKS for sentence in await look(wiring)]
 
 
 async def ledger_findings(wiring: Wiring) -> list[str]:
@@ -60,10 +80,17 @@ async def ledger_findings(wiring: Wiring) -> list[str]:
     Checked: seq gapless, every entry sums to zero in each lot, running balances, decisions in
     rising order, booking time never decreasing; per lot and wallet credited = spent + expired +
     reversed + left + held; nothing below zero but the debt; Σ over all accounts zero, and what is
-    in ``transfer`` is what transfers have on their way; every snapshot equal to its fold.
+    in ``transfer`` is what transfers have on their way, each of which arrives or comes back once;
+    every snapshot equal to its fold.
     """
+    return (await _walked(wiring)).found
+
+
+async def _walked(wiring: Wiring) -> _Books:
+    """Walk over all accounts."""
     books = _Books()
     async for account in _accounts(wiring, books):
+        books.transfers.close(account.state)
         books.found += _state_findings(account.stream, account.state)
         books.found += await _snapshot_findings(wiring, account)
     books.found += [
@@ -76,7 +103,8 @@ async def ledger_findings(wiring: Wiring) -> list[str]:
         for wallet, sum_ in books.moving.items()
         if sum_ != books.on_their_way[wallet]
     ]
-    return books.found
+    books.found += books.transfers.findings()
+    return books
 
 
 async def digest_lines(wiring: Wiring) -> AsyncIterator[str]:
@@ -106,6 +134,7 @@ async def _accounts(wiring: Wiring, books: _Books) -> AsyncIterator[_Account]:
                 account = _Account(fact.stream)
             body = body_of(fact)
             books.found += _fact_findings(account, fact, body)
+            books.transfers.take(body)
             if isinstance(body, PointsPosted):
                 _add_up(books, body)
             account.seq, account.posted_at = fact.seq, fact.posted_at
@@ -191,3 +220,13 @@ async def _snapshot_findings(wiring: Wiring, account: _Account) -> list[str]:
     if (folded := account.checkpoints.get(snapshot.seq)) == snapshot.state:
         return []
     return [f"{account.stream}: the snapshot at {snapshot.seq} is not its fold ({folded})"]
+
+
+Look = Callable[[Wiring], Awaitable[list[str]]]
+_LOOKS: tuple[Look, ...] = (
+    ledger_findings,
+    lambda wiring: rewards_audit.findings(wiring.rewards),
+    lambda wiring: redemptions_audit.findings(wiring.redemptions),
+    lambda wiring: vouchers_audit.findings(wiring.vouchers),
+)
+"""The parts of the service, each looked at by itself."""

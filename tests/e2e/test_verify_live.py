@@ -11,6 +11,7 @@ from mooring.services import Services
 from mooring.verify import Report
 from services.events import audit as events_audit
 from services.members import audit as members_audit
+from services.points import audit as points_audit
 from tests.e2e.platforms import real
 from tests.journeys.replaying import YEAR
 
@@ -18,9 +19,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
 async def examined(services: Services) -> Verdict:
-    """What the audits say that tell what moves from what is broken."""
+    """What the audits say while everything moves."""
     verdict = Verdict()
     verdict.add(await members_audit.examine(services.members, services.events.activities))
+    verdict.add(await points_audit.examine(services.points))
     verdict.add(await events_audit.examine(services.events))
     return verdict
 
