@@ -118,8 +118,9 @@ async def contribute(
         cooling=rules.cooling,
     )
     content = digest("contribution", pool_id, wallet, wanted.points)
+    policy, points, payee = rules.policy, wanted.points, pool_owner(pool_id)
     return await move_out(
-        wiring.ledger, wiring.meters, rules.policy, asked, command, content, wanted.points
+        wiring.ledger, wiring.meters, policy, asked, command, content, points, payee
     )
 
 
@@ -146,8 +147,9 @@ async def spend(wiring: Wiring, pool_id: str, asked: Asked, wanted: SpendingBody
         velocity=rules.per_member,
     )
     content = digest("spending", wanted.to, wallet, wanted.points, wanted.note)
+    policy, points = rules.policy, wanted.points
     return await move_out(
-        wiring.ledger, wiring.meters, rules.policy, asked, command, content, wanted.points
+        wiring.ledger, wiring.meters, policy, asked, command, content, points, wanted.to
     )
 
 

@@ -1,7 +1,7 @@
 """Manual corrections: a reason, a limit above which a second person must agree, both names kept.
 
 Invariants: a request is decided once, by the one fact that bears ``adjustment:{id}``; who approves
-is not who asked; a correction never takes more than there is.
+is not who asked; a correction never takes more than there is, nor gives more than can be told.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import msgspec
 from contracts.points import AdjustmentTerms, LotTerms, Parcel, Posting
 from services.points.domain.advancing import advance
 from services.points.domain.entries import (
+    MOST_POINTS,
     Course,
     Policy,
     between,
@@ -19,7 +20,7 @@ from services.points.domain.entries import (
     require_amount,
     take,
 )
-from services.points.domain.errors import LimitReached, NotKnown, SamePerson
+from services.points.domain.errors import AmountOutOfBounds, LimitReached, NotKnown, SamePerson
 from services.points.domain.terms import Credit
 
 MOST_REQUESTS = 20
@@ -129,6 +130,8 @@ def _book(
     else:
         if into is None:
             raise ValueError("points that are given need a lot to go into")
+        if course.account.balances.get(asked.wallet, 0) + asked.points > MOST_POINTS:
+            raise AmountOutOfBounds("points", asked.points)
         there = into.target or into.terms
         given = Parcel(there.lot, asked.wallet, there.expires, asked.points)
         postings += given_back(course.account, [given], now, source=account)

@@ -173,6 +173,8 @@ def _not_redeemed(account: Account, terms: HoldTerms) -> Account:
         return account
     latest = tuple(one for one in old.latest if one[0] != terms.hold_id)
     left = Redeemed(old.total - terms.quantity, latest)
+    if not left.total:
+        return replace(account, redeemed=_without(account.redeemed, terms.reward_id))
     return replace(account, redeemed={**account.redeemed, terms.reward_id: left})
 
 
@@ -285,8 +287,12 @@ _MARKS: dict[str, MarkSpecial] = {
 
 def _recent(account: Account, at: int, points: int) -> tuple[tuple[int, int], ...]:
     """What was lately spent or sent: (time, points), for the limits on how fast."""
-    kept = tuple(one for one in account.recent if at - one[0] < RECENT)
-    return (*kept, (at, points))[-MOST_RECENT:]
+    kept = (*(one for one in account.recent if at - one[0] < RECENT), (at, points))
+    if len(kept) <= MOST_RECENT:
+        return kept
+    # The oldest two count as one: with many small amounts nobody makes a large one forgotten.
+    (_, first), (second_at, second), *others = kept
+    return ((second_at, first + second), *others)
 
 
 def _without(mapping: dict[str, Value], key: str) -> dict[str, Value]:

@@ -185,6 +185,7 @@ async def test_the_owner_has_others_leave_and_leaves_last_with_what_remains(club
 
 async def test_a_retry_after_leaving_still_gets_its_first_answer(club: Club) -> None:
     pool = await family(club)
+    club.clock.now += DAY  # the pool has been paid as often as a payee may be
     first = await club.post("M3", f"{pool}/contributions", {"points": 10}, key="k")
     await club.follow()
     await club.post("M3", f"{pool}/members/M3:leave")
@@ -268,3 +269,17 @@ async def test_a_day_later_the_pool_is_the_same(club: Club) -> None:
     await club.wiring.duties.run()
     await club.start()
     assert await club.get("M1", pool) == before
+
+
+async def test_a_pool_is_no_way_around_the_limits_of_a_payee(club: Club) -> None:
+    pool = await family(club)
+    contribution = await club.post("M1", f"{pool}/contributions", {"points": 10})
+    assert refused(contribution) == (429, "payee_velocity")
+    body = {"to": "M2", "points": 10}
+    assert (await club.post("M1", f"{pool}/transfers", body)).status_code == 201
+    assert (await club.post("M2", f"{pool}/transfers", body)).status_code == 201
+    assert refused(await club.post("M2", f"{pool}/transfers", body)) == (429, "payee_velocity")
+    direct = await club.post("M1", "/v1/members/M1/points/transfers", body)
+    assert refused(direct) == (429, "payee_velocity")
+    club.clock.now += DAY
+    assert (await club.post("M2", f"{pool}/transfers", body)).status_code == 201

@@ -109,6 +109,27 @@ def test_what_lately_left_an_account_is_remembered_200_times_or_31_days() -> Non
     assert len(one.account("M1").recent) == 1
 
 
+def test_many_small_amounts_do_not_make_a_large_one_forgotten() -> None:
+    one = desk()
+    one.earn(10_000)
+    one.hold("large", 1_000, NOON)
+    one.release("large", NOON)
+    for number in range(300):
+        one.hold(f"h{number}", 1, NOON + number)
+        one.release(f"h{number}", NOON + number)
+    recent = one.account("M1").recent
+    assert (len(recent), sum(points for _, points in recent)) == (200, 1_300)
+
+
+def test_rewards_that_were_let_go_are_not_remembered() -> None:
+    one = desk()
+    one.earn(100)
+    one.redeem("r", 1, NOON)
+    assert len(one.account("M1").redeemed) == 1
+    one.cancel("r", NOON)
+    assert one.account("M1").redeemed == {}
+
+
 def test_at_most_200_redemptions_wait_for_their_goods() -> None:
     one = desk()
     one.earn(1_000)

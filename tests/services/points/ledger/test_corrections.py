@@ -63,6 +63,15 @@ def test_who_asked_may_take_it_back() -> None:
     assert one.balance() == 0
 
 
+def test_no_correction_makes_a_balance_that_readers_of_json_would_get_wrong() -> None:
+    one = desk()
+    one.earn(2)
+    one.adjust("a", 2**53 - 2)
+    with pytest.raises(AmountOutOfBounds):
+        approve(one, "a", "ben", 2**53 - 2)
+    assert one.balance() == 2
+
+
 def test_a_correction_takes_no_more_than_there_is() -> None:
     one = desk()
     one.earn(150)
