@@ -115,16 +115,19 @@ async def _told(
 
 
 async def note(redemptions: Redemptions, began: Sequence[Began]) -> None:
-    """Put redemptions into the list; again changes nothing."""
-    views, wanted = redemptions.rewards.views, dict.fromkeys(began)
-    there = await views.load(REDEMPTIONS, [each[0] for each in wanted]) if wanted else {}
+    """Put redemptions into the list, those that are not there yet; again changes nothing."""
+    views, ids = redemptions.rewards.views, list({each[0] for each in began})
+    there = await views.load(REDEMPTIONS, ids) if ids else {}
+    await _save(redemptions, [each for each in began if each[0] not in there])
+
+
+async def _save(redemptions: Redemptions, began: Sequence[Began]) -> None:
     documents = [
         Document(redemption_id, 0, b"{}", {"member_id": member_id, "rank": -at})
-        for redemption_id, member_id, at in wanted
-        if redemption_id not in there
+        for redemption_id, member_id, at in dict.fromkeys(began)
     ]
     if documents:
-        await views.save(REDEMPTIONS, documents)
+        await redemptions.rewards.views.save(REDEMPTIONS, documents)
 
 
 class Notes:
@@ -153,7 +156,7 @@ class Notes:
             await asyncio.sleep(BEHIND_SECONDS)
             began, self._waiting = self._waiting, []
             with suppress(ServiceError):  # the store is out: the follower writes them
-                await note(redemptions, began)
+                await _save(redemptions, began)
 
 
 class _Hold(msgspec.Struct, frozen=True):
