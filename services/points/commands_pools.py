@@ -79,6 +79,8 @@ async def join(wiring: Wiring, asked: Asked) -> Outcome:
 
 async def leave(wiring: Wiring, asked: Asked, member_id: str) -> Left:
     """Leave with a fair share, or have somebody leave, which the pool's owner may."""
+    if not await _asked_before(wiring, asked):
+        await pool_as_seen(wiring, asked.owner.removeprefix("@"), asked.by)
     outcome = await _change(wiring, asked, "leave", member_id)
     keys = {f"{asked.key}.{wallet}": wallet for wallet in wiring.rules.wallets}
     shares = await wiring.entries.find(wiring.ledger.stream(asked.owner), list(keys))
