@@ -142,6 +142,11 @@ def result_of(name: str, seen: Seen, usage: Usage, commit: float) -> Result:
         Figure("last item, p99", percentile(refused, 0.99), "ms"),
         *(Figure(f"CPU of {label}", cost, "µs/redemption") for label, cost in micros.items()),
         Figure("CPU of all", sum(micros.values()), "µs/redemption"),
+        Figure(
+            "all waited for a processor",
+            1e6 * sum(usage.waited_seconds.values()) / len(redeemed),
+            "µs/redemption",
+        ),
     )
     note = (
         f"{len(redeemed):,} redemptions at {REDEMPTIONS}/s, {len(read):,} reads at {READS}/s and "

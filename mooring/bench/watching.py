@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
@@ -16,13 +17,15 @@ class Usage:
 
     A sum of resident sets counts memory that processes share (the interpreter, libraries) once for
     each, so it errs on the high side. ``own_bytes`` is what belongs to each process alone, at the
-    end.
+    end. ``waited_seconds`` is how long threads that could run waited for a processor (Linux): what
+    others on the machine, and we ourselves, took from each.
     """
 
     peak_bytes: int = 0
     at_peak: dict[str, int] = field(default_factory=dict)
     own_bytes: dict[str, int] = field(default_factory=dict)
     cpu_seconds: dict[str, float] = field(default_factory=dict)
+    waited_seconds: dict[str, float] = field(default_factory=dict)
 
 
 @contextmanager
@@ -31,6 +34,7 @@ def watching(pids: Mapping[str, int]) -> Iterator[Usage]:
     processes = {label: psutil.Process(pid) for label, pid in pids.items()}
     usage = Usage()
     before = {label: _cpu_seconds(process) for label, process in processes.items()}
+    waited = {label: _waited_seconds(process) for label, process in processes.items()}
     done = threading.Event()
     thread = threading.Thread(target=_sample, args=(processes, usage, done), daemon=True)
     thread.start()
@@ -42,6 +46,7 @@ def watching(pids: Mapping[str, int]) -> Iterator[Usage]:
         for label, process in processes.items():
             with suppress(psutil.NoSuchProcess):
                 usage.cpu_seconds[label] = _cpu_seconds(process) - before[label]
+                usage.waited_seconds[label] = _waited_seconds(process) - waited[label]
                 usage.own_bytes[label] = process.memory_full_info().uss
 
 
@@ -64,3 +69,12 @@ def _resident(process: psutil.Process) -> int:
 def _cpu_seconds(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
+
+
+def _waited_seconds(process: psutil.Process) -> float:
+    """Of the threads that are there now; 0 where the system does not tell."""
+    nanoseconds = 0
+    for path in Path(f"/proc/{process.pid}/task").glob("*/schedstat"):
+        with suppress(OSError):  # the thread has just ended
+            nanoseconds += int(path.read_text().split()[1])
+    return nanoseconds / 1e9

@@ -40,3 +40,18 @@ def test_a_process_that_ends_meanwhile_is_no_failure() -> None:
         child.stdin.close()
         child.wait()
     assert "child" not in usage.cpu_seconds
+
+
+def test_who_shares_a_processor_is_seen_to_wait_for_it() -> None:
+    core = min(os.sched_getaffinity(0))
+    busy = f"import os; os.sched_setaffinity(0, [{core}])\nwhile True: pass"
+    rivals = [subprocess.Popen([sys.executable, "-c", busy]) for _ in range(2)]
+    try:
+        time.sleep(0.2)
+        with watching({"one": rivals[0].pid}) as usage:
+            time.sleep(0.4)
+    finally:
+        for rival in rivals:
+            rival.kill()
+            rival.wait()
+    assert usage.waited_seconds["one"] > 0.1
