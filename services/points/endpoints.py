@@ -15,6 +15,7 @@ from services.points.presenting import SOONEST, dated
 from services.points.schemas import (
     BalancesBody,
     CalendarBody,
+    VestingSchedule,
     WalletBalance,
     WalletCalendar,
 )
@@ -76,14 +77,20 @@ def _wallet(found: queries.Bucket) -> WalletBalance:
 
 @router.get("/calendar", dependencies=[READERS])
 async def read_calendar(request: Request, member_id: MemberId) -> CalendarBody:
-    """Every date on which points expire, and on which points that wait can be spent."""
+    """Every date on which points expire, open or vest."""
     wiring: Wiring = request.app.state.wiring
     found = await queries.balances(wiring.ledger, wiring.rules, member_id, wiring.clock())
     return CalendarBody(
         member_id=member_id,
         wallets=[
             WalletCalendar(
-                wallet=each.wallet, expiring=dated(each.expiring), opening=dated(each.opening)
+                wallet=each.wallet,
+                expiring=dated(each.expiring),
+                opening=dated(each.opening),
+                vesting=[
+                    VestingSchedule(rule=rule, unlocks=dated(unlocks))
+                    for rule, unlocks in each.vesting
+                ],
             )
             for each in found.buckets
         ],

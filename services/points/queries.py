@@ -23,7 +23,8 @@ class Bucket:
     """A wallet: points that can be spent, wait, or are held, and what became of the others.
 
     ``credited = active + pending + held + spent + expired + returned``, ``active`` negative when
-    the wallet is. ``expiring`` and ``opening`` are (time, points), soonest first.
+    the wallet is. ``expiring`` and ``opening`` are (time, points), soonest first. ``vesting``: of
+    each bonus its rule, and (time, points) of what is still to unlock.
     """
 
     wallet: str
@@ -37,6 +38,7 @@ class Bucket:
     returned: int
     expiring: tuple[tuple[int, int], ...]
     opening: tuple[tuple[int, int], ...]
+    vesting: tuple[tuple[str, tuple[tuple[int, int], ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,25 @@ def bucket(state: Account, wallet: str) -> Bucket:
         totals.reversed,
         tuple(sorted(expiring.items())),
         tuple(sorted(opening.items())),
+        _schedules(state, wallet),
     )
+
+
+def _schedules(state: Account, wallet: str) -> tuple[tuple[str, tuple[tuple[int, int], ...]], ...]:
+    """What bonuses unlock, and when: a return may have left less than was promised."""
+    schedules = []
+    for name, vesting in state.vesting.items():
+        lot = state.lots[name]
+        if lot.wallet != wallet:
+            continue
+        left, unlocks = lot.left, []
+        for number, instalment in enumerate(vesting.instalments, 1):
+            last = number == len(vesting.instalments)
+            part = left if last else min(left, instalment.points)
+            left -= part
+            unlocks.append((instalment.due, part))
+        schedules.append((vesting.rule, tuple(unlocks)))
+    return tuple(sorted(schedules, key=lambda each: each[1]))
 
 
 async def balances_as_of(journal: Journal, member_id: str, as_of: int, clock: Clock) -> Balances:

@@ -45,13 +45,25 @@ class WalletBalance(BaseModel):
     )
 
 
+class VestingSchedule(BaseModel):
+    """A bonus that unlocks in instalments, each if the rule holds for the time before it."""
+
+    model_config = FROZEN
+    rule: str = Field(examples=["half_year"], description="The rule's name in the programme.")
+    unlocks: list[Dated]
+
+
 class WalletCalendar(BaseModel):
-    """When the points of a wallet expire and open, soonest first."""
+    """When the points of a wallet expire, open and vest, soonest first.
+
+    What vests is not among `opening`: whether it unlocks depends on what the member does.
+    """
 
     model_config = FROZEN
     wallet: str = Field(examples=["base"])
     expiring: list[Dated]
     opening: list[Dated]
+    vesting: list[VestingSchedule]
 
 
 class CalendarBody(BaseModel):
