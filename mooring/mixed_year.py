@@ -1,6 +1,6 @@
 """``mooring replay … --mixed``: a year with returns, redemptions, holds and transfers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 import httpx
@@ -13,7 +13,7 @@ from mooring.replay import completejourney
 from mooring.replay.activity import Activity, ReplayError
 from mooring.replay.client import Tally, replay
 from mooring.replay.living import Deeds, live, offer_reward, shown
-from mooring.replay.mixed import PRICE, drawn, months
+from mooring.replay.mixed import PRICE, Month, drawn, months
 from mooring.services import opened
 from mooring.settle import settle
 
@@ -30,38 +30,47 @@ async def run_mixed(
     until: date | None,
     batch: int,
 ) -> Deeds:
-    """Replay the year month by month through the gateway of a running platform."""
-    issuer = place.issuer()
-    tokens = {
-        role: issuer.token(role, ttl_seconds=TOKEN_SECONDS) for role in ("operator", "marketer")
-    }
-    headers = {"authorization": f"Bearer {tokens['operator']}"}
+    """Replay the year through the gateway of a running platform, and tell what came of it."""
+    year = months(purchases(seed, members, until), seed)
+    deeds = await run_months(place, out, year, batch=batch)
+    for name, count in shown(deeds):
+        out.print(f"{name}: {count:,}")
+    return deeds
+
+
+async def run_months(place: Place, out: Console, year: Iterable[Month], *, batch: int) -> Deeds:
+    """Replay months one after the other; raises ReplayError when an activity was refused."""
     tally, deeds = Tally(), Deeds()
     broker = open_bus(place.bus())
     try:
         async with (
             opened(place.store(), place.programme) as services,
-            httpx.AsyncClient(base_url=place.address, headers=headers, timeout=60) as client,
+            _client(place, "operator") as till,
+            _client(place, "agent") as desk,
+            _client(place, "marketer") as office,
         ):
-            marketer = {"authorization": f"Bearer {tokens['marketer']}"}
-            async with httpx.AsyncClient(base_url=place.address, headers=marketer) as other:
-                await offer_reward(other, PRICE)
-            for month in months(purchases(seed, members, until), seed):
-                await replay(client, month.items, batch=batch, tally=tally)
-                await settle(broker, services)
-                await live(client, month, deeds)
-                await settle(broker, services)
+            await offer_reward(office, PRICE)
+            for month in year:
+                await replay(till, month.items, batch=batch, tally=tally)
+                await settle(broker, services, sealed=False)
+                await live(desk, month, deeds)
+                await settle(broker, services, sealed=False)
                 moved = await services.points.duties.run(to_micros(month.end) - 1)
-                await settle(broker, services)
+                await settle(broker, services, sealed=False)
                 sent = f"{len(month.items):,} activities, {len(month.operations):,} operations"
                 out.print(f"{month.first:%B %Y}: {sent}, {moved:,} accounts moved by time")
+            await settle(broker, services)
     finally:
         await broker.close()
-    for name, count in shown(deeds):
-        out.print(f"{name}: {count:,}")
     if tally.refused:
         raise ReplayError(f"{tally.refused} activities were refused: {'; '.join(tally.problems)}")
     return deeds
+
+
+def _client(place: Place, role: str) -> httpx.AsyncClient:
+    token = place.issuer().token(role, ttl_seconds=TOKEN_SECONDS)
+    headers = {"authorization": f"Bearer {token}"}
+    return httpx.AsyncClient(base_url=place.address, headers=headers, timeout=60)
 
 
 def purchases(seed: int, members: int | None, until: date | None) -> Iterator[Activity]:

@@ -1,7 +1,7 @@
 """Carry out what members do at the end of a month, through the public API.
 
-Three rounds at fixed times before the month's end; each is over before the next begins. What a rule
-refuses (not enough points, mostly) is counted: it is refused in every run alike.
+Two rounds at fixed times before the month's end; each is over before the next begins. What is
+refused for want of points is counted: it is refused in every run alike. Any other refusal ends it.
 """
 
 import asyncio
@@ -15,11 +15,12 @@ import httpx
 
 from mooring.replay.activity import ReplayError
 from mooring.replay.client import ATTEMPTS, PASSING, PAUSE_SECONDS
-from mooring.replay.mixed import REWARD, Month, Operation
+from mooring.replay.mixed import PRICE, REWARD, Month, Operation
 
 AT_ONCE = 8
 HOLD_MINUTES = 3 * 24 * 60
 DONE = "done"
+REFUSALS = frozenset(("insufficient_points", "points_missing"))
 Answer = dict[str, Any] | None
 
 
@@ -35,7 +36,7 @@ class Deeds:
 
 
 async def live(client: httpx.AsyncClient, month: Month, deeds: Deeds) -> None:
-    """Carry out a month's operations; ``client`` has an operator's token."""
+    """Carry out a month's operations; ``client`` has an agent's token."""
     until = month.end
     begun: dict[str, dict[str, Any]] = {}
 
@@ -56,9 +57,10 @@ async def live(client: httpx.AsyncClient, month: Month, deeds: Deeds) -> None:
 async def offer_reward(client: httpx.AsyncClient, price: int) -> None:
     """Define the reward that members redeem; ``client`` has a marketer's token."""
     body = {
-        "name": {"en": "Coffee mug", "zh": "咖啡杯"},
+        "names": {"en": "Coffee mug", "zh": "咖啡杯"},
+        "gives": "item",
         "prices": [{"wallet": "base", "points": price}],
-        "gives": {"type": "item"},
+        "valid_from": "2010-01-01T00:00:00Z",
         "hold_minutes": 60,
     }
     answer = await client.put(f"/v1/rewards/{REWARD}", json=body)
@@ -86,7 +88,7 @@ async def _begin(
     body: dict[str, Any] = {"occurred_at": at.isoformat()}
     if operation.kind == "redeem":
         path = f"{whose}/redemptions"
-        body |= {"reward_id": REWARD}
+        body |= {"reward_id": REWARD, "quantity": operation.points // PRICE}
     elif operation.kind == "hold":
         path = f"{whose}/points/holds"
         body |= {"points": operation.points, "purpose": "event", "minutes": HOLD_MINUTES}
@@ -132,7 +134,7 @@ async def _post(
     what: str,
     deeds: Deeds,
 ) -> Answer:
-    """Post, waiting out what passes; None when a rule refuses. Raises ReplayError."""
+    """Post, waiting out what passes; None when there are not enough points. Raises ReplayError."""
     reason = ""
     for _ in range(ATTEMPTS):
         try:
@@ -145,8 +147,10 @@ async def _post(
                 found: dict[str, Any] = answer.json()
                 return found
             if answer.status_code == httpx.codes.CONFLICT:
-                deeds.note(what, str(answer.json().get("code")))
-                return None
+                code = str(answer.json().get("code"))
+                if code in REFUSALS:
+                    deeds.note(what, code)
+                    return None
             reason = f"{answer.status_code} {answer.text[:500]}"
             if answer.status_code not in PASSING:
                 break

@@ -21,6 +21,8 @@ from mooring.replay.activity import Activity, Item
 
 SOURCE = "mixed"
 PRICE = 120
+MOST_REDEEMED = 4
+"""Small accounts can then be emptied, and a later return leaves a debt."""
 REWARD = "coffee-mug"
 RETURNED_OF_100 = 8
 LONGEST_RETURN_DAYS = 40
@@ -112,8 +114,13 @@ def _return(purchase: Activity, moment: datetime, seed: int) -> Item:
 
 
 def operations(members: list[str], first: date, seed: int) -> list[Operation]:
-    """What members do at the end of a month: two in five something, each one thing."""
+    """What members do at the end of a month: two in five something, each one thing.
+
+    Nobody is sent points twice in it: what fills a debt first would depend on who is served first,
+    and with it when the rest expires.
+    """
     found: list[Operation] = []
+    receiving: set[str] = set()
     month = first.isoformat()
     for member in members:
         what = drawn(seed, "what", member, 100, month)
@@ -121,7 +128,8 @@ def operations(members: list[str], first: date, seed: int) -> list[Operation]:
         part = drawn(seed, "then", member, 100, month)
         if what < 18:
             then = "fulfil" if part < 50 else "cancel" if part < 75 else "leave"
-            found.append(Operation("redeem", member, key, PRICE, then))
+            points = PRICE * (1 + drawn(seed, "quantity", member, MOST_REDEEMED, month))
+            found.append(Operation("redeem", member, key, points, then))
         elif what < 26:
             then = "capture" if part < 40 else "part" if part < 70 else "leave"
             found.append(Operation("hold", member, key, 50, then))
@@ -129,7 +137,8 @@ def operations(members: list[str], first: date, seed: int) -> list[Operation]:
             to = members[drawn(seed, "to", member, len(members), month)]
             points = 20 + drawn(seed, "points", member, 60, month)
             then = "accept" if part < 70 else "decline" if part < 85 else "leave"
-            if to != member:
+            if to != member and to not in receiving:
+                receiving.add(to)
                 found.append(Operation("transfer", member, key, points, then, to))
     return found
 
