@@ -67,7 +67,7 @@ async def redeem_reward(
         body.quantity,
         body.wallet,
         body.confirm,
-        body.device_id,
+        body.device_id if body.occurred_at is None else None,  # what is imported does not count
     )
     redemptions = _at(request, principal, member_id, body.occurred_at)
     found, made = await redeeming.redeem(redemptions, wanted)

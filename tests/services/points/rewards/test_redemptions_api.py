@@ -211,6 +211,21 @@ async def test_an_agent_tells_of_a_redemption_that_happened_earlier(
     assert (done.status_code, done.json()["ended_at"]) == (200, past)
 
 
+async def test_what_is_imported_does_not_count_for_its_device(
+    api: Client, bearer: Bearer, redemptions: Redemptions
+) -> None:
+    async def counted() -> int:
+        pages = [facts async for facts in redemptions.rewards.meters.streams.journal.scan()]
+        return sum(fact.type == "MeterCounted" for facts in pages for fact in facts)
+
+    body = {"reward_id": "mug", "device_id": "phone-01"}
+    past = {**body, "occurred_at": "2026-01-01T00:00:00Z"}
+    for key, each, count in (("k1", past, 0), ("k2", body, 1)):
+        headers = {"idempotency-key": key, **bearer("agent")}
+        assert (await api.post(MINE, json=each, headers=headers)).status_code == 201
+        assert await counted() == count
+
+
 async def test_a_member_redeems_now_and_not_at_another_time(api: Client) -> None:
     refused = await redeem(api, occurred_at="2025-12-01T00:00:00Z")
     assert (refused.status_code, refused.json()["code"]) == (403, "time_not_allowed")
