@@ -85,9 +85,10 @@ class DyingBus:
         await self.inner.close()
 
 
-def armed(task: Task, fuse: Fuse, moment: str) -> Task:
-    """The same task on a bus that it does not survive."""
-    if isinstance(task, Consumer | Relay):
+def armed(task: Task, fuse: Fuse, moment: str, name: str) -> Task:
+    """The same task on a bus that it does not survive; of consumers only the first."""
+    first = not isinstance(task, Consumer) or task.group == name.removesuffix("-worker")
+    if isinstance(task, Consumer | Relay) and first:
         bus = DyingBus(task.bus, fuse, moment)
         return cast(Task, replace(task, bus=bus, settings=replace(task.settings, batch=BATCH)))
     return task
@@ -112,7 +113,7 @@ def main(place: str, name: str, moment: str, count: str) -> None:
     if moment in (APPENDED, SAVED):
         worker.tasks = [armed_inside(task, fuse, moment, name, values) for task in worker.tasks]
     else:
-        worker.tasks = [armed(task, fuse, moment) for task in worker.tasks]
+        worker.tasks = [armed(task, fuse, moment, name) for task in worker.tasks]
     uvloop.run(run_all([worker], asyncio.Event()))
 
 

@@ -26,7 +26,7 @@ async def unmarked(services: Services, name: str) -> int:
     """How many facts of the worker's journals are not marked as published."""
     journals = {
         "members-worker": (services.members.files, services.members.relationships),
-        "points-worker": (services.points.entries,),
+        "points-worker": (services.points.entries, services.points.chain.seals),
         "events-worker": (services.events.activities, services.events.decisions),
     }
     return sum([len(await journal.unpublished()) for journal in journals[name]])
