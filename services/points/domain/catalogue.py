@@ -149,7 +149,7 @@ class Candidate:
 
     tier: str | None
     spendable: Mapping[str, int] = field(default_factory=dict)
-    redeemed: Redeemed = Redeemed()
+    redeemed: Redeemed = field(default_factory=Redeemed)
     left: int | None = None
     failed: str | None = None
 
