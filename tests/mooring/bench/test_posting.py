@@ -58,8 +58,9 @@ async def test_posting_is_measured_beside_raw_inserts(
 ) -> None:
     kafka = f"kafka://{kafka_server.bootstrap}"
     result = await measure_posting(document_server.url, kafka, count=500)
-    (figure,) = result.figures
+    figure, share = result.figures
     assert isinstance(figure, Figure)
+    assert (share.value, share.limit) == (figure.value, figure.limit)
     assert figure.unit == "1/s"
     assert figure.value > 0
     assert figure.limit is not None
