@@ -22,10 +22,12 @@ from kit.settings import StoreSettings
 from kit.views.port import Document
 from mooring.bench.figures import Figure, Result, Target, percentile
 from mooring.bench.raw_sqlite import raw_limit
+from mooring.processes import collect_rarely
 from services.points import queries
 from services.points.app import create_app
 from services.points.commands import post_decisions
 from services.points.domain.entries import between
+from services.points.policy import HOUR
 from services.points.settings import ApiSettings
 from services.points.views import DUE
 from services.points.wiring import Wiring, wire
@@ -70,6 +72,7 @@ async def _ledger(section: str = "") -> AsyncIterator[tuple[Wiring, Path]]:
 async def measure_posting_embedded(quick: bool) -> Result:
     """Post decisions as large as the year's, in batches, in one process."""
     count = FEW_POSTINGS if quick else POSTINGS
+    collect_rarely()  # as a worker's process does
     async with _ledger() as (wiring, place):
         began, cpu = time.perf_counter(), time.process_time()
         facts = list(_decisions(count))
@@ -122,8 +125,10 @@ async def measure_aged(quick: bool) -> Result:
     async with _ledger(LOTS) as (wiring, place):
         await _live("old", days, system_clock(), wiring)
         await _live("new", 10, system_clock(), wiring)
-        past = from_micros(system_clock()).isoformat()
-        async with _client(place, queries.SETTLED_AFTER + DAY) as client:
+        past, later = from_micros(system_clock()).isoformat(), queries.SETTLED_AFTER + DAY
+        await wiring.follower.note_due(["old", "new"])
+        await wiring.duties.run(system_clock() + later + HOUR)  # as the worker does all the time
+        async with _client(place, later) as client:
             figures = [
                 await _compare(name, client, path, asked)
                 for name, path, asked in (
