@@ -62,8 +62,7 @@ class KafkaServer:
             self._prepare()
         if not self.running:
             libraries = require_installed().kafka_libraries
-            # A broker that lives for minutes spends more on compiling itself than on messages:
-            # with the quick compiler alone an activity took it 7.7 ms instead of 13.9.
+            # A broker that lives for minutes spends much of its time on optimising itself.
             java = ["java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
             java += ["-cp", f"{libraries}/*"]
             java += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
