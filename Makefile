@@ -26,7 +26,7 @@ up: venv ## start the platform and replay a year of a loyalty card
 	$(BIN)/mooring up --replay completejourney
 
 test: venv ## tests that need no server
-	$(BIN)/pytest -m "not connected"
+	$(BIN)/pytest -m "not connected" -n 2 --dist loadfile
 
 test-connected: venv ## tests on a real Apache Kafka and document database (obtains them once)
 	$(BIN)/python -m tests.servers install
