@@ -28,14 +28,16 @@ or the same business key: it takes effect once and answers the same.
 """
 
 
-def create_app(settings: GatewaySettings) -> FastAPI:
-    """The gateway for these settings."""
+def create_app(settings: GatewaySettings, neighbours: wiring.Neighbours | None = None) -> FastAPI:
+    """The gateway for these settings; ``neighbours`` are services in the same process, by name."""
+    beside = neighbours or {}
     parts = wiring.parts(settings)
     app = create_http_app(
         "gateway",
         VERSION,
         [home_router(), _documents(), _well_known(local_issuer(settings.auth))],
-        lifespan=wiring.lifespan(settings, parts),
+        lifespan=wiring.lifespan(settings, parts, beside),
+        checks=tuple(wiring.checks(beside)),
         verifier=parts.verifier,
         middleware=[Middleware(Door, parts=parts)],
         description=DESCRIPTION,

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.limits import RateLimit
-from gateway.proxy import Proxy, Upstream
+from gateway.proxy import Proxy
 from gateway.routes import HERE, Match, canonical, match, own_path
 from gateway.settings import Limits
+from gateway.upstream import Upstream
 from kit.auth.dependencies import bearer_token
 from kit.auth.principal import Principal
 from kit.auth.tokens import TokenVerifier
@@ -27,15 +28,11 @@ _IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,128}")
 class Parts:
     """What the door works with; filled in when the process starts, for a session needs a loop."""
 
-    def __init__(
-        self, verifier: TokenVerifier, limits: Limits, upstreams: Mapping[str, str]
-    ) -> None:
+    def __init__(self, verifier: TokenVerifier, limits: Limits) -> None:
         self.verifier = verifier
         self.limits = limits
         self.rate = RateLimit(limits)
-        self.upstreams = {
-            name: Upstream(name, url, limits.in_flight) for name, url in upstreams.items()
-        }
+        self.upstreams: Mapping[str, Upstream] = {}
         self.proxy: Proxy | None = None
 
 
@@ -101,9 +98,10 @@ class Door:
         if found.route.service == HERE:
             await self._app(scope, receive, send)
             return
-        upstream, proxy = self._parts.upstreams[found.route.service], self._parts.proxy
+        proxy = self._parts.proxy
         if proxy is None:
             raise ServiceError("unavailable", "not_started", "The gateway has not started yet.")
+        upstream = self._parts.upstreams[found.route.service]
         limits = self._parts.limits
         seconds = (limits.batch_ms if found.route.batch else limits.upstream_ms) / 1000
         with upstream.in_flight:

@@ -8,19 +8,18 @@ import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import aiohttp
 import msgspec
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from gateway.deadlines import Deadlines
-from gateway.proxy import Upstream, read_document, target
+from gateway.headers import said_by_the_gateway
 from gateway.routes import canonical, own_path
+from gateway.upstream import Headers, UnreachableError, Upstream
 from kit.auth import Principal, owner_or, require
 from kit.errors import ServiceError
 from kit.http.openapi import problems
-from kit.telemetry import current_traceparent, request_id
 
 PARTS: Mapping[str, tuple[str, str, bytes]] = {
     "member": ("members", "/card", b""),
@@ -94,12 +93,10 @@ class HomeComposer:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
         upstreams: Mapping[str, Upstream],
         deadlines: Deadlines,
         part_seconds: float,
     ) -> None:
-        self._session = session
         self._upstreams = upstreams
         self._deadlines = deadlines
         self._seconds = part_seconds
@@ -134,27 +131,21 @@ class HomeComposer:
         }
 
     async def _part(
-        self, upstream: Upstream, path: str, query: bytes, headers: Mapping[str, str]
+        self, upstream: Upstream, path: str, query: bytes, headers: Headers
     ) -> "dict[str, Any] | _Missing | None":
         """A part's document; ``_MISSING`` for a 404; None when it cannot be had now."""
         try:
             with upstream.in_flight, self._deadlines.within(self._seconds):
-                return await self._get(target(upstream.url, path, query), headers)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                found = await upstream.transport.get(path, query, headers, MOST_PART_BYTES)
+        except (UnreachableError, TimeoutError) as error:
             upstream.failed(error)
         except ServiceError:
-            pass  # no room: as good as down
-        return None
-
-    async def _get(
-        self, url: Any, headers: Mapping[str, str]
-    ) -> "dict[str, Any] | _Missing | None":
-        async with self._session.get(url, headers=headers, allow_redirects=False) as answer:
-            if answer.status == 404:
+            pass  # no room, or it broke: as good as down
+        else:
+            if found.status == 404:
                 return _MISSING
-            if answer.status != 200:
-                return None
-            return await read_document(answer, MOST_PART_BYTES)
+            return found.document if found.status == 200 else None
+        return None
 
 
 class _Missing:
@@ -172,11 +163,6 @@ def _items(recent: dict[str, Any] | None) -> Any:
     return None if recent is None else recent.get("items")
 
 
-def _headers(authorization: str) -> dict[str, str]:
-    known = {
-        "authorization": authorization,
-        "accept": "application/json",
-        "x-request-id": request_id.get(),
-        "traceparent": current_traceparent(),
-    }
-    return {name: value for name, value in known.items() if value}
+def _headers(authorization: str) -> Headers:
+    given = [(b"authorization", authorization.encode("latin-1")), (b"accept", b"application/json")]
+    return given + said_by_the_gateway()

@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import aiohttp
-
-from gateway.proxy import Upstream, read_document
 from gateway.routes import MEMBER, match
+from gateway.upstream import UnreachableError, Upstream
+from kit.errors import ServiceError
 from kit.http.openapi import BEARER, operations
 
 FETCH_SECONDS = 2.0
@@ -30,13 +29,11 @@ class MergedApi:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
         upstreams: Mapping[str, Upstream],
         own: Callable[[], Api],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._session = session
         self._upstreams = upstreams
         self._own = own
         self._clock = clock
@@ -64,15 +61,11 @@ class MergedApi:
 
     async def _fetch(self, upstream: Upstream) -> Api | None:
         try:
-            async with (
-                asyncio.timeout(FETCH_SECONDS),
-                self._session.get(f"{upstream.url}/openapi.json") as answer,
-            ):
-                if answer.status != 200:
-                    return None
-                return await read_document(answer, MOST_BYTES)
-        except (aiohttp.ClientError, TimeoutError, OSError):
+            async with asyncio.timeout(FETCH_SECONDS):
+                found = await upstream.transport.get("/openapi.json", b"", (), MOST_BYTES)
+        except (UnreachableError, ServiceError, TimeoutError):
             return None
+        return found.document if found.status == 200 else None
 
 
 def merge(own: Api, services: Mapping[str, Api], missing: list[str]) -> Api:

@@ -15,7 +15,7 @@ import uvloop
 from kit.logs import configure_logging
 from kit.settings import SettingsError
 from mooring.environment import Place
-from mooring.processes import Process, build, collect_rarely, run_all
+from mooring.processes import Process, build_together, collect_rarely, run_all
 
 
 def serve(processes: Sequence[Process]) -> None:
@@ -37,7 +37,7 @@ def main(place: str, *names: str) -> None:
     """Run the named processes of a place, given as ``Place.encoded`` writes it."""
     where = Place.decode(place)
     try:
-        serve([build(name, where.values_of(name)) for name in names])
+        serve(build_together(names, where.values_of))
     except SettingsError as error:
         sys.exit(str(error))
 

@@ -6,7 +6,7 @@ one process, since a machine with two cores gains nothing from seven.
 
 import asyncio
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Protocol
@@ -59,6 +59,10 @@ class HttpProcess:
         if not stop.is_set():
             raise RuntimeError(f"{self.app.title} cannot listen on port {self.settings.port}")
 
+    def serves(self) -> bool:
+        """Whether it takes requests: it has started, and has not begun to stop."""
+        return self.server.started and not self.server.should_exit
+
     @property
     def port(self) -> int:
         """The port it listens on, once it does."""
@@ -81,7 +85,7 @@ def build(name: str, values: Values | None = None) -> Process:
     if name not in NAMES:
         raise SettingsError([f"{name!r} is no process; there are {', '.join(NAMES)}"])
     if name == "gateway":
-        return _gateway(values)
+        return _gateway(values, {})
     service, _, part = name.partition("-")
     settings = import_module(f"services.{service}.settings")
     if part == "api":
@@ -94,12 +98,32 @@ def build(name: str, values: Values | None = None) -> Process:
     return worker
 
 
-def _gateway(values: Values | None) -> Process:
+def build_together(names: Sequence[str], values_of: Callable[[str], Values]) -> list[Process]:
+    """Return processes that will share one event loop: the gateway calls the APIs among them.
+
+    Over loopback every request would be written, read and parsed once more, which costs nearly as
+    much again as answering it (docs/performance.md). Raises SettingsError.
+    """
+    processes = {name: build(name, values_of(name)) for name in names if name != "gateway"}
+    if "gateway" in names:
+        processes["gateway"] = _gateway(values_of("gateway"), processes)
+    return [processes[name] for name in names]
+
+
+def _gateway(values: Values | None, beside: Mapping[str, Process]) -> Process:
     from gateway.app import create_app
+    from gateway.in_process import Neighbour
     from gateway.settings import read_settings
 
     read = read_settings(values)
-    return HttpProcess(create_app(read), read.http)
+    neighbours = {
+        name.removesuffix("-api"): Neighbour(
+            process.app, process.serves, process.server.server_state.tasks
+        )
+        for name, process in beside.items()
+        if isinstance(process, HttpProcess)
+    }
+    return HttpProcess(create_app(read, neighbours), read.http)
 
 
 def collect_rarely() -> None:

@@ -1,7 +1,8 @@
 """``mooring up``: the whole platform on this machine, as a few processes.
 
-The gateway and the three APIs share one process, each worker has its own: measured in
-docs/performance.md. Children write their logs to the data directory; when one ends, all end.
+The gateway and the three APIs share one process, where it calls them without a connection; each
+worker has its own: measured in docs/performance.md. Children write their logs to the data
+directory; when one ends, all end.
 """
 
 import asyncio

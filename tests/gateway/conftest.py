@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 import msgspec
 import pytest
@@ -16,6 +17,8 @@ from fastapi import FastAPI
 
 from gateway.app import create_app
 from gateway.door import Parts
+from gateway.in_process import Neighbour
+from gateway.over_http import OverHttp, open_session
 from gateway.settings import GatewaySettings, Limits
 from kit.auth import LocalIssuer
 from kit.settings import AuthSettings, HttpSettings, TelemetrySettings
@@ -40,14 +43,20 @@ class Seen:
 
 @dataclass
 class Service:
-    """A plain ASGI service that records what it is asked and answers as told."""
+    """A plain ASGI service that records what it is asked and answers as told, or is any app."""
 
     name: str
     url: str = ""
     seen: list[Seen] = field(default_factory=list)
     answer: Answer | None = None
+    app: Any = None
+    serving: bool = True
+    tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self.app is not None:
+            await self.app(scope, receive, send)
+            return
         body = bytearray()
         while True:
             message = await receive()
@@ -116,6 +125,7 @@ class House:
     client: httpx.AsyncClient
     issuer: LocalIssuer
     services: dict[str, Service]
+    session: aiohttp.ClientSession
     tokens: dict[tuple[str, str | None], str] = field(default_factory=dict)
 
     def headers(self, role: str = "member", member_id: str | None = "M1") -> dict[str, str]:
@@ -126,9 +136,19 @@ class House:
 
     @property
     def parts(self) -> Parts:
-        """What the door works with, to point a service's address elsewhere."""
+        """What the door works with."""
         parts: Parts = self.app.state.parts
         return parts
+
+    def point(self, service: str, url: str) -> None:
+        """Let the gateway look for a service at another address."""
+        self.parts.upstreams[service].transport = OverHttp(self.session, url)
+
+    def take_down(self, service: str) -> None:
+        """Let a service be gone, whichever way the gateway goes to it."""
+        if isinstance(self.parts.upstreams[service].transport, OverHttp):
+            self.point(service, "http://127.0.0.1:9")
+        self.services[service].serving = False
 
     def asked(self) -> list[tuple[str, str]]:
         return [
@@ -153,8 +173,17 @@ def limits() -> Limits:
     return Limits(member_rate=1000, member_burst=10_000, home_part_ms=250)
 
 
+WAYS = ("over_http", "in_process")
+
+
 @pytest.fixture
-async def house(tmp_path: Path, limits: Limits) -> AsyncIterator[House]:
+def way() -> str:
+    """How the gateway goes to its services; a test of forwarding is run with each of ``WAYS``."""
+    return "over_http"
+
+
+@pytest.fixture
+async def house(tmp_path: Path, limits: Limits, way: str) -> AsyncIterator[House]:
     services = {name: Service(name) for name in ("members", "points", "events")}
     auth = AuthSettings(ISSUER, "mooring", None, tmp_path / "issuer.jwk")
     async with AsyncExitStack() as stack:
@@ -167,11 +196,19 @@ async def house(tmp_path: Path, limits: Limits) -> AsyncIterator[House]:
             limits=limits,
             upstreams={name: service.url for name, service in services.items()},
         )
-        app = create_app(settings)
+        app = create_app(settings, _neighbours(services) if way == "in_process" else {})
         await stack.enter_async_context(app.router.lifespan_context(app))
         transport = httpx.ASGITransport(app)
         client = httpx.AsyncClient(transport=transport, base_url="http://gateway")
         await stack.enter_async_context(client)
         assert auth.dev_issuer_key is not None
         issuer = LocalIssuer.open(auth.dev_issuer_key, ISSUER, "mooring")
-        yield House(app, client, issuer, services)
+        session = await stack.enter_async_context(open_session())
+        yield House(app, client, issuer, services, session)
+
+
+def _neighbours(services: dict[str, Service]) -> dict[str, Neighbour]:
+    return {
+        name: Neighbour(service, lambda service=service: service.serving, service.tasks)
+        for name, service in services.items()
+    }
