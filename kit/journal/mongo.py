@@ -19,12 +19,15 @@ from kit.journal.drafts import require_steps
 from kit.journal.outlook import Outlook
 from kit.journal.port import Appended, Draft
 from kit.mongo.driver import Client, Documents, Index, Row
+from kit.mongo.together import Together
 
 T = TypeVar("T")
 
 # A stream's n-th draft goes in round n. Where a stream has many, one ordered insert, which stops
 # at the first refusal, keeps it gapless just as well, in one command.
 ROUNDS = 4
+# Appends of up to so many drafts gather; and where a stream has several they first go in line.
+FEW, GATHERED = 32, 256
 # One query names so many ids (measured on FerretDB: 10 ms for 1,000) or so many alternatives
 # (17 ms for 100; two lists of 1,000 streams and keys instead took three minutes).
 IDS, ALTERNATIVES = 1000, 100
@@ -35,6 +38,7 @@ PROBES = 72
 # A refused draft whose rival is not to be seen yet waits for the rival's majority.
 SIGHTINGS, SIGHTING_SECONDS = 20, 0.01
 
+_Keys = tuple[str, Sequence[str]]
 _LAST_SEQ = 10**SEQ_DIGITS - 1
 _UNPUBLISHED = {"out": {"$gt": ""}}
 _APPENDED = Appended("appended")
@@ -53,6 +57,9 @@ class MongoJournal:
         self._appended = asyncio.Event()
         self._outlook = Outlook()
         self._limit = 1000
+        self._appends = Together(self._append, len, GATHERED)
+        self._rows_of = Together(self._rows_of_all, len, IDS)
+        self._finds = Together(self._find_all, _width, IDS)
 
     @property
     def name(self) -> str:
@@ -64,28 +71,41 @@ class MongoJournal:
         await self._facts.create_indexes(_INDEXES)
 
     async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
-        """Append drafts in rounds, each one insert sorted by id: crossed orders deadlock."""
+        """Append drafts; what several callers append at a time travels in one command."""
         require_steps(drafts)
+        if len(drafts) > FEW:
+            return (await self._append([drafts]))[0]
+        return await self._appends(drafts)
+
+    async def _append(self, batches: Sequence[Sequence[Draft]]) -> list[list[Appended]]:
+        """Append batches, each one's streams apart from another's."""
+        drafts = [draft for batch in batches for draft in batch]
         self._outlook.appending(fact_id(draft.stream, draft.seq) for draft in drafts)
-        places: dict[str, list[int]] = {}
-        for place, draft in enumerate(drafts):
-            places.setdefault(draft.stream, []).append(place)
         outcomes = [_NOT_TRIED] * len(drafts)
-        refused: list[int] = []
-        rest = [places[stream] for stream in sorted(places)]
-        first = True
-        while rest:
-            deep = not first and max(map(len, rest)) > ROUNDS
-            tried = rest if deep else [line[:1] for line in rest]
-            stopped = await self._insert(drafts, tried, outcomes, in_line=deep)
-            refused += stopped
-            rest = [] if deep else [line[1:] for line in rest if line[0] not in stopped]
-            rest = [line for line in rest if line]
-            first = False
+        refused = await self._insert_all(drafts, _lines(batches), outcomes)
         await self._resolve(drafts, refused, outcomes)
         self._outlook.refused(fact_id(drafts[at].stream, drafts[at].seq) for at in refused)
         self._appended.set()
-        return outcomes
+        answers = iter(outcomes)
+        return [list(islice(answers, len(batch))) for batch in batches]
+
+    async def _insert_all(
+        self, drafts: Sequence[Draft], lines: list[list[int]], outcomes: list[Appended]
+    ) -> list[int]:
+        """Insert in rounds, each sorted by id, for crossed orders deadlock; return the refused.
+
+        Few drafts first try to go in one ordered insert: as a rule none of them is refused.
+        """
+        refused: list[int] = []
+        in_line = len(drafts) <= FEW and _longest(lines) > 1
+        while lines:
+            tried = lines if in_line else [line[:1] for line in lines]
+            stopped, behind = await self._insert(drafts, tried, outcomes, ordered=in_line)
+            refused += stopped
+            rest = [line[1:] for line in lines if line[0] not in stopped and len(line) > 1]
+            lines = behind if in_line else rest
+            in_line = _longest(lines) > ROUNDS
+        return refused
 
     async def _insert(
         self,
@@ -93,26 +113,22 @@ class MongoJournal:
         lines: list[list[int]],
         outcomes: list[Appended],
         *,
-        in_line: bool,
-    ) -> set[int]:
-        """Insert lines of drafts, one of each stream; return the places that were refused.
+        ordered: bool,
+    ) -> tuple[set[int], list[list[int]]]:
+        """Insert lines of drafts, each of one stream; return the places that were refused.
 
-        ``in_line``: the lines are long, and what follows a refused draft must not be inserted.
+        And the lines behind them, which ``ordered`` leaves: what follows a refused draft in its
+        line must not be inserted.
         """
-        stopped: set[int] = set()
-        left = lines
-        while left:
-            order = [place for line in left for place in line]
-            rows = [_row(drafts[place]) for place in order]
-            faults = await self._facts.insert(rows, ordered=in_line)
-            here = {order[fault.place] for fault in faults}
-            stopped |= here
-            end = faults[0].place if in_line and faults else len(order)
-            for place in order[:end]:
-                if place not in here:
-                    outcomes[place] = _APPENDED
-            left = _behind(left, end) if end < len(order) else []
-        return stopped
+        order = [place for line in lines for place in line]
+        rows = [_row(drafts[place]) for place in order]
+        faults = await self._facts.insert(rows, ordered=ordered)
+        refused = {order[fault.place] for fault in faults}
+        end = faults[0].place if ordered and faults else len(order)
+        for place in order[:end]:
+            if place not in refused:
+                outcomes[place] = _APPENDED
+        return refused, _behind(lines, end) if end < len(order) else []
 
     async def _resolve(
         self, drafts: Sequence[Draft], refused: Sequence[int], outcomes: list[Appended]
@@ -184,12 +200,20 @@ class MongoJournal:
         return tails
 
     async def find(self, stream: str, keys: Sequence[str]) -> dict[str, Fact]:
-        """Return the facts of a stream that bear these keys."""
+        """Return the facts of a stream that bear these keys; who asks at a time asks together."""
         found: dict[str, Fact] = {}
         for part in _parts(keys, IDS):
-            rows = await self._facts.find({"stream": stream, "key": {"$in": list(part)}})
-            found.update((row["key"], _to_fact(row)) for row in rows)
+            found |= await self._finds((stream, part))
         return found
+
+    async def _find_all(self, asked: Sequence[_Keys]) -> list[dict[str, Fact]]:
+        wheres = [{"stream": stream, "key": {"$in": list(keys)}} for stream, keys in asked]
+        rows = await self._facts.find({"$or": wheres} if len(wheres) > 1 else wheres[0])
+        there = {(row["stream"], row["key"]): row for row in rows}
+        return [
+            {key: _to_fact(there[stream, key]) for key in keys if (stream, key) in there}
+            for stream, keys in asked
+        ]
 
     async def input_hashes(self, stream: str, keys: Sequence[str]) -> dict[str, bytes]:
         """Return the hashes that are kept beside the facts."""
@@ -248,8 +272,11 @@ class MongoJournal:
         """
         rows = self._outlook.glimpse(limit)
         if not rows:
+            since = self._outlook.since() if self._appended.is_set() else 0
             self._appended.clear()
-            rows = await self._unpublished(limit)
+            rows = await self._unpublished(limit, since)
+            if since and not rows:
+                rows = await self._unpublished(limit)
         self._limit = limit
         streams: dict[str, list[Row]] = {}
         for row in rows:
@@ -263,8 +290,9 @@ class MongoJournal:
         facts = (_to_fact(row) for line in streams.values() for row in _gapless(line))
         return list(islice(facts, limit))
 
-    async def _unpublished(self, limit: int) -> list[Row]:
-        rows = await self._facts.find(_UNPUBLISHED, sort=[("out", ASCENDING)], limit=limit)
+    async def _unpublished(self, limit: int, since: int = 0) -> list[Row]:
+        where = {"out": {"$gt": f"{since:020d}"}} if since else _UNPUBLISHED
+        rows = await self._facts.find(where, sort=[("out", ASCENDING)], limit=limit)
         self._outlook.found(rows)
         return rows
 
@@ -297,7 +325,7 @@ class MongoJournal:
         pause = self._outlook.pause(0.0) if self._outlook.alone else 0.0
         while not await self._appended_within(min(pause, deadline - loop.time())):
             asked = loop.time()
-            if rows := await self._unpublished(self._limit):
+            if rows := await self._unpublished(self._limit, self._outlook.since()):
                 self._outlook.glimpsed(self._limit, rows)
                 return
             if loop.time() >= deadline:
@@ -314,10 +342,16 @@ class MongoJournal:
         """Do nothing: the connections belong to the store."""
 
     async def _by_id(self, ids: Sequence[str]) -> list[Row]:
+        """Return the rows of these ids; who asks at a time asks together."""
         rows: list[Row] = []
         for part in _parts(ids, IDS):
-            rows += await self._facts.find({"_id": {"$in": list(part)}})
+            rows += await self._rows_of(part)
         return rows
+
+    async def _rows_of_all(self, asked: Sequence[Sequence[str]]) -> list[list[Row]]:
+        ids = list(dict.fromkeys(id_ for each in asked for id_ in each))
+        there = {row["_id"]: row for row in await self._facts.find({"_id": {"$in": ids}})}
+        return [[there[id_] for id_ in each if id_ in there] for each in asked]
 
 
 _Rivals = dict[tuple[str, str | int], Row]
@@ -348,6 +382,26 @@ def _behind(lines: list[list[int]], end: int) -> list[list[int]]:
         if end < passed:
             return lines[number + 1 :]
     return []
+
+
+def _lines(batches: Iterable[Sequence[Draft]]) -> list[list[int]]:
+    """Return the places of each batch's drafts of each stream, in the order of streams."""
+    places: dict[tuple[str, int], list[int]] = {}
+    place = 0
+    for number, batch in enumerate(batches):
+        for draft in batch:
+            places.setdefault((draft.stream, number), []).append(place)
+            place += 1
+    return [places[line] for line in sorted(places)]
+
+
+def _longest(lines: Iterable[Sequence[int]]) -> int:
+    return max(map(len, lines), default=0)
+
+
+def _width(asked: _Keys) -> int:
+    """Of 1,000 that are asked for at a time; a stream more costs as much as ten keys more."""
+    return max(len(asked[1]), IDS // ALTERNATIVES)
 
 
 def _spread(low: int, high: int) -> list[int]:

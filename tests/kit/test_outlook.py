@@ -7,7 +7,11 @@ from kit.journal.outlook import (
     ALONE_AFTER_SECONDS,
     ALONE_POLL_SECONDS,
     IDLE_POLL_SECONDS,
+    LOOK_BACK_MICROSECONDS,
     POLL_SECONDS,
+    QUIET_AFTER_SECONDS,
+    QUIET_POLL_SECONDS,
+    WHOLE_EVERY_SECONDS,
     Outlook,
 )
 from kit.mongo.driver import Row
@@ -28,8 +32,8 @@ def row(id_: str) -> Row:
     return {"_id": id_}
 
 
-def fact(stream: str, seq: int) -> Fact:
-    return Fact(stream, seq, f"k{seq}", "Tested", 1, 2, Raw(b"{}"))
+def fact(stream: str, seq: int, posted_at: int = 2) -> Fact:
+    return Fact(stream, seq, f"k{seq}", "Tested", 1, posted_at, Raw(b"{}"))
 
 
 def test_who_appends_alone_asks_seldom() -> None:
@@ -58,7 +62,33 @@ def test_who_only_relays_never_takes_itself_for_alone() -> None:
     time = Time()
     outlook = Outlook(time)
     time.now += ALONE_AFTER_SECONDS + 1
-    assert outlook.pause(0.0) == IDLE_POLL_SECONDS
+    assert not outlook.alone
+
+
+def test_a_journal_of_which_nothing_is_heard_is_asked_less_and_less() -> None:
+    time = Time()
+    outlook = Outlook(time)
+    outlook.found([row(THEIRS)])
+    pauses = [outlook.pause(0.0)]
+    for seconds in (2, QUIET_AFTER_SECONDS):
+        time.now += seconds
+        pauses.append(outlook.pause(0.0))
+    assert pauses == [POLL_SECONDS, IDLE_POLL_SECONDS, QUIET_POLL_SECONDS]
+    outlook.found([row(THEIRS)])
+    assert outlook.pause(0.0) == POLL_SECONDS
+
+
+def test_questions_begin_before_the_last_that_is_published_and_each_second_at_the_very_first() -> (
+    None
+):
+    time = Time()
+    outlook = Outlook(time)
+    assert [outlook.since(), outlook.since()] == [0, 0]
+    at = 5 * LOOK_BACK_MICROSECONDS
+    outlook.marked([fact("a:1", 1, at), fact("a:2", 1, at - 7)])
+    assert outlook.since() == at - LOOK_BACK_MICROSECONDS
+    time.now += WHOLE_EVERY_SECONDS
+    assert [outlook.since(), outlook.since()] == [0, at - LOOK_BACK_MICROSECONDS]
 
 
 def test_a_refused_draft_is_another_ones_fact() -> None:

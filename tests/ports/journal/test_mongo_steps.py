@@ -4,16 +4,37 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
+from pymongo.errors import DocumentTooLarge
 
 from kit.errors import Unavailable
-from kit.journal.mongo import MongoJournal
+from kit.journal.mongo import FEW, MongoJournal
+from kit.journal.outlook import WHOLE_EVERY_SECONDS
 from kit.journal.port import Draft, Journal
 from kit.mongo.driver import Client, Documents, Refused
 from kit.mongo.store import MongoStore
 from tests.ports.stores import Stores, draft, gapless, outcomes, places, run, whole
 
 pytestmark = pytest.mark.connected
+
+
+class Counting(Documents):
+    """A collection that counts its commands; ``refuse`` is an id the driver will not encode."""
+
+    def __init__(self, documents: Documents, refuse: str = "") -> None:
+        super().__init__(documents._collection)
+        self.inserts, self.finds, self.refuse = 0, 0, refuse
+
+    async def insert(self, rows: Sequence[dict[str, Any]], *, ordered: bool = False) -> Any:
+        self.inserts += 1
+        if any(row["_id"] == self.refuse for row in rows):
+            raise DocumentTooLarge(self.refuse)
+        return await super().insert(rows, ordered=ordered)
+
+    async def find(self, *where: Any, **how: Any) -> Any:
+        self.finds += 1
+        return await super().find(*where, **how)
 
 
 class Dying(Documents):
@@ -44,33 +65,46 @@ def adapter(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def dying(stores: Stores, writes: int) -> MongoJournal:
+def another(stores: Stores) -> MongoJournal:
     store = stores.open()
     assert isinstance(store, MongoStore)
     journal = store.journal("tests.facts")
     assert isinstance(journal, MongoJournal)
+    return journal
+
+
+def dying(stores: Stores, writes: int) -> MongoJournal:
+    journal = another(stores)
     journal._facts = Dying(journal._facts, writes)
     return journal
+
+
+def counting(stores: Stores, refuse: str = "") -> tuple[MongoJournal, Counting]:
+    journal = another(stores)
+    journal._facts = counts = Counting(journal._facts, refuse)
+    return journal, counts
 
 
 @pytest.mark.parametrize(("longest", "writes"), [(4, 1), (4, 2), (4, 3), (4, 4), (9, 1), (9, 2)])
 async def test_an_append_that_dies_between_two_commands_is_completed_by_its_retry(
     stores: Stores, longest: int, writes: int
 ) -> None:
-    """Four rounds, and one round and a long insert in line."""
+    """Four rounds, and one round and a long insert in line, of more drafts than first try that."""
     journal = await stores.journal()
     batch = [*run("a:1", 1, longest), *run("a:2", 1, 2), draft("a:3", 1), *run("b:1", 1, 3)]
+    batch += [draft(f"c:{number}", 1) for number in range(FEW)]
     with pytest.raises(Unavailable):
         await dying(stores, writes).append(batch)
     there = await whole(journal)
     assert gapless(there)
-    assert len(there) == 4
+    assert len(there) == 4 + FEW
     await retried(journal, batch)
     assert await whole(journal) == {
         "a:1": list(range(1, longest + 1)),
         "a:2": [1, 2],
         "a:3": [1],
         "b:1": [1, 2, 3],
+        **{f"c:{number}": [1] for number in range(FEW)},
     }
 
 
@@ -129,3 +163,105 @@ async def test_concurrent_appends_of_one_handle_are_independent(stores: Stores) 
     journal = await stores.journal()
     answers = await asyncio.gather(*(journal.append([draft(f"a:{n}", 1)]) for n in range(64)))
     assert {o for answer in answers for o in outcomes(answer)} == {"appended"}
+
+
+async def test_what_is_appended_at_a_time_travels_in_one_command(stores: Stores) -> None:
+    await stores.journal()
+    journal, counts = counting(stores)
+    answers = await asyncio.gather(*(journal.append(run(f"a:{n}", 1, 2)) for n in range(16)))
+    assert {o for answer in answers for o in outcomes(answer)} == {"appended"}
+    assert counts.inserts == 1
+
+
+async def test_callers_that_want_the_same_place_learn_who_has_it(stores: Stores) -> None:
+    await stores.journal()
+    journal, _ = counting(stores)
+    first, again = draft("a:1", 1, "k"), draft("a:1", 2, "other")
+    answers = await asyncio.gather(
+        journal.append([first, again]),
+        journal.append([draft("a:1", 1, "late"), draft("a:1", 2)]),
+        journal.append([first]),
+        journal.append([draft("a:1", 1, "k", b"another input")]),
+        journal.append([draft("b:1", 1)]),
+    )
+    assert [outcomes(answer) for answer in answers] == [
+        ["appended", "appended"],
+        ["seq_conflict", "not_tried"],
+        ["duplicate"],
+        ["key_conflict"],
+        ["appended"],
+    ]
+    assert await whole(journal) == {"a:1": [1, 2], "b:1": [1]}
+
+
+async def test_the_drafts_of_one_stream_are_one_command(stores: Stores) -> None:
+    await stores.journal()
+    journal, counts = counting(stores)
+    assert outcomes(await journal.append(run("a:1", 1, 4))) == ["appended"] * 4
+    assert counts.inserts == 1
+
+
+async def test_many_that_are_refused_are_told_in_few_commands(stores: Stores) -> None:
+    await stores.journal()
+    journal, counts = counting(stores)
+    batch = [each for n in range(10) for each in run(f"a:{n}", 1, 2)]
+    await journal.append(batch)
+    counts.inserts = 0
+    assert outcomes(await journal.append(batch)) == ["duplicate", "not_tried"] * 10
+    assert counts.inserts == 2
+
+
+async def test_what_the_driver_refuses_of_one_caller_is_not_anothers(stores: Stores) -> None:
+    await stores.journal()
+    journal, _ = counting(stores, refuse="a:1/000000000001")
+    bad, good = await asyncio.gather(
+        journal.append([draft("a:1", 1)]), journal.append([draft("a:2", 1)]), return_exceptions=True
+    )
+    assert isinstance(bad, DocumentTooLarge)
+    assert not isinstance(good, BaseException)
+    assert outcomes(good) == ["appended"]
+
+
+async def test_what_is_looked_up_at_a_time_is_one_question(stores: Stores) -> None:
+    written = await stores.journal()
+    await written.append([draft(f"a:{n}", 1, f"k{n}") for n in range(20)])
+    journal, counts = counting(stores)
+    found = await asyncio.gather(
+        *(journal.find(f"a:{n}", [f"k{n}", f"k{n + 1}"]) for n in range(20)),
+        journal.find("a:none", ["k1"]),
+    )
+    assert [places(list(each.values())) for each in found] == [
+        *([(f"a:{n}", 1)] for n in range(20)),
+        [],
+    ]
+    assert counts.finds == 1
+    tails = await asyncio.gather(*(journal.read_many({f"a:{n}": 0}) for n in range(20)))
+    assert [places(tail[f"a:{n}"]) for n, tail in enumerate(tails)] == [
+        [(f"a:{n}", 1)] for n in range(20)
+    ]
+    assert counts.finds == 2
+
+
+async def test_a_fact_that_is_appended_late_is_found_behind_what_was_published(
+    stores: Stores,
+) -> None:
+    """As by a writer whose clock is slow: most questions begin later than its fact."""
+    written = await stores.journal()
+    now = msgspec.structs.replace(draft("a:1", 1), posted_at=2_000_000_000_000_000)
+    await written.append([now])
+    relayed = another(stores)
+    await relayed.mark_published(await relayed.unpublished())
+    await relayed.changed(0.01)
+    assert relayed._outlook.since() > now.posted_at - 2_000_000
+    await written.append([draft("a:2", 1)])
+    await asyncio.wait_for(relayed.changed(WHOLE_EVERY_SECONDS + 2), WHOLE_EVERY_SECONDS + 1)
+    assert places(await relayed.unpublished()) == [("a:2", 1)]
+
+
+async def test_there_is_nothing_unpublished_only_if_all_was_asked_for(stores: Stores) -> None:
+    journal = await stores.journal()
+    now = msgspec.structs.replace(draft("a:1", 1), posted_at=2_000_000_000_000_000)
+    await journal.append([now])
+    await journal.mark_published(await journal.unpublished())
+    await journal.append([draft("a:2", 1)])
+    assert places(await journal.unpublished()) == [("a:2", 1)]
