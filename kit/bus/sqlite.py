@@ -1,20 +1,17 @@
 """The embedded bus: topics and groups as SQLite files below one directory, shared by processes.
 
 ``DIR/<topic>.db`` holds a topic, ``DIR/groups/<group>.db`` the books of a consumer group. Reads
-and commits run on the event loop (20 µs to some ms); publishing waits for the disk and so runs in
-a thread, one per topic, since a file has one writer anyway.
+and commits run on the event loop (20 µs to some ms); publishing waits for the disk and so goes to
+the writer thread of the topic's file.
 """
 
-import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from kit.bus.port import Message, TopicSpec
 from kit.bus.sqlite_group import GroupFile
 from kit.bus.sqlite_subscription import SqliteSubscription
 from kit.bus.sqlite_topic import TopicFile, create_topic
-from kit.bus.sqlite_watch import Watch
 from kit.sqlite.connections import outages
 
 LEASE_SECONDS = 5.0
@@ -27,8 +24,6 @@ class SqliteBus:
         self._directory = directory
         self._lease_seconds = lease_seconds
         self._topics: dict[str, TopicFile] = {}
-        self._writers: dict[str, ThreadPoolExecutor] = {}
-        self._watch = Watch()
         self._subscriptions: list[SqliteSubscription] = []
 
     async def prepare(self, topics: Sequence[TopicSpec]) -> None:
@@ -42,17 +37,14 @@ class SqliteBus:
         by_topic: dict[str, list[Message]] = {}
         for message in messages:
             by_topic.setdefault(message.topic, []).append(message)
-        loop = asyncio.get_running_loop()
         with outages("the bus"):
             for name, batch in by_topic.items():
-                topic = self.topic(name)
-                await loop.run_in_executor(self._writer(name), topic.publish, batch)
-                self._watch.wake(topic)
+                await self.topic(name).publish(batch)
 
     def subscribe(self, topics: Sequence[str], group: str) -> SqliteSubscription:
         """Return a member of the group; it joins with its first poll."""
         member = SqliteSubscription(
-            topics, self._group_path(group), self.topic, self._watch, self._lease_seconds
+            topics, self._group_path(group), self.topic, self._lease_seconds
         )
         self._subscriptions.append(member)
         return member
@@ -91,30 +83,21 @@ class SqliteBus:
                 partition: min((c.get(partition, 0) for c in known), default=0)
                 for partition in range(topic.partitions)
             }
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._writer(name), topic.trim, below)
+            return await topic.trim(below)
 
     async def close(self) -> None:
         """Let subscriptions leave their groups, finish writing, close the files."""
         for subscription in self._subscriptions:
             await subscription.close()
-        for writer in self._writers.values():
-            await asyncio.to_thread(writer.shutdown)
         for topic in self._topics.values():
-            topic.close()
+            await topic.close()
         self._topics.clear()
-        self._writers.clear()
 
     def topic(self, name: str) -> TopicFile:
         """Return the open topic. Raises Unavailable while it has not been created."""
         if name not in self._topics:
             self._topics[name] = TopicFile(self._topic_path(name))
         return self._topics[name]
-
-    def _writer(self, name: str) -> ThreadPoolExecutor:
-        if name not in self._writers:
-            self._writers[name] = ThreadPoolExecutor(1, thread_name_prefix=f"publish-{name}")
-        return self._writers[name]
 
     def _topic_path(self, name: str) -> Path:
         return self._directory / f"{name}.db"

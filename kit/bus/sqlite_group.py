@@ -54,12 +54,11 @@ class GroupFile:
             for statement in _TABLES.split(";\n"):
                 self._db.execute(statement)
 
-    def version(self) -> int:
-        """Return a number that differs after any other connection has written."""
-        number: int = self._db.execute("PRAGMA data_version").fetchone()[0]
-        return number
+    @property
+    def bell(self) -> None:
+        """None is rung: every commit of every member writes, and who owns what changes seldom."""
 
-    def generation(self) -> int:
+    def version(self) -> int:
         """Return the number of times membership or ownership has changed."""
         number: int = self._db.execute("SELECT number FROM generation").fetchone()[0]
         return number

@@ -10,13 +10,11 @@ from pathlib import Path
 from kit.bus.port import Received
 from kit.bus.sqlite_group import GroupFile, Lease, Place
 from kit.bus.sqlite_topic import TopicFile
-from kit.bus.sqlite_watch import Watch
 from kit.errors import Unavailable
 from kit.sqlite.connections import outages
+from kit.sqlite.watch import Watched, running_watch
 
 RENEWALS_PER_LEASE = 3
-# Every member's every commit writes to the books, and who owns what changes seldom.
-LOOK_AT_BOOKS_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -40,13 +38,11 @@ class SqliteSubscription:
         topics: Sequence[str],
         group: Path,
         topic: Callable[[str], TopicFile],
-        watch: Watch,
         lease_seconds: float,
     ) -> None:
         self._names = tuple(topics)
         self._group_path = group
         self._topic = topic
-        self._watch = watch
         self._lease_seconds = lease_seconds
         self._member = uuid.uuid4().hex
         self._owned: dict[Place, Owned] = {}
@@ -67,22 +63,28 @@ class SqliteSubscription:
         deadline = asyncio.get_running_loop().time() + timeout
         with outages("the bus"):
             while True:
-                self._refresh()
+                books = self._refresh()
+                seen = self._versions(books)
                 messages = self._read(limit)
                 left = deadline - asyncio.get_running_loop().time()
                 if messages or left <= 0:
                     return messages
-                pause = min(left, LOOK_AT_BOOKS_SECONDS)
-                await self._watch.wait(tuple(self._files.values()), pause)
+                await running_watch().wait(seen, left)
 
-    def _refresh(self) -> None:
+    def _versions(self, books: GroupFile) -> dict[Watched, int]:
+        """Note, before reading, what there is to read."""
+        sources: list[Watched] = [*self._files.values(), books]
+        return {source: source.version() for source in sources}
+
+    def _refresh(self) -> GroupFile:
         """Join when needed; take note when membership or ownership has changed."""
         if self._books is None:
             self._files = {name: self._topic(name) for name in self._names}
             self._books = GroupFile(self._group_path)
             self._renewing = asyncio.create_task(self._renew())
-        if self._books.generation() != self._generation:
+        if self._books.version() != self._generation:
             self._sync(self._books)
+        return self._books
 
     def _sync(self, books: GroupFile) -> None:
         leases = books.sync(
@@ -100,7 +102,7 @@ class SqliteSubscription:
             position = before.position if before is not None and kept else lease.committed
             owned[place] = Owned(lease, position)
         self._owned = owned
-        self._generation = books.generation()
+        self._generation = books.version()
 
     async def _renew(self) -> None:
         while self._books is not None:
@@ -173,7 +175,6 @@ class SqliteSubscription:
         if self._renewing is not None:
             self._renewing.cancel()
         self._owned = {}
-        self._watch.forget(books)
         with outages("the bus"), closing(books):
             books.leave(self._member)
 

@@ -14,9 +14,11 @@ import msgspec
 
 from kit.bus.partitioner import partition_of
 from kit.bus.port import Message, Received, TopicSpec
-from kit.bus.sqlite_file import open_file, writing
+from kit.bus.sqlite_file import BUSY_SECONDS, CACHE_KIB, open_file, writing
 from kit.bus.topic_errors import partitions_differ
 from kit.errors import Unavailable
+from kit.sqlite.bell import Bell
+from kit.sqlite.file import SqliteFile
 
 _headers_encoder = msgspec.msgpack.Encoder()
 _headers_decoder = msgspec.msgpack.Decoder(dict[str, bytes])
@@ -60,33 +62,30 @@ def _refuse_other_partitions(db: sqlite3.Connection, spec: TopicSpec) -> None:
 
 
 class TopicFile:
-    """A topic that exists. ``publish`` has a connection of its own and may run in a thread."""
+    """A topic that exists."""
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
             raise Unavailable(f"topic {path.stem}", "it has not been created yet")
         self.name = path.stem
-        self._path = path
+        self._file = SqliteFile(path, BUSY_SECONDS, CACHE_KIB)
         self._reader = open_file(path, durable=True)
-        self._writer: sqlite3.Connection | None = None
         if not _is_created(self._reader):
             self._reader.close()
             raise Unavailable(f"topic {path.stem}", "it is just being created")
         row = self._reader.execute("SELECT partitions, compacted FROM topic").fetchone()
         self.partitions: int = row[0]
         self.compacted = bool(row[1])
+        self.bell = Bell(path)
+        self._heads: tuple[int, list[tuple[int, int]]] = (-1, [])
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[Message]) -> None:
         """Append messages in one durable transaction, in the order given."""
-        if self._writer is None:
-            self._writer = open_file(self._path, durable=True)
         batches: dict[int, list[Message]] = {}
         for message in messages:
             batches.setdefault(partition_of(message.key, self.partitions), []).append(message)
-        with writing(self._writer) as db:
-            now = time.time_ns() // 1000
-            for partition, batch in batches.items():
-                _append(db, partition, batch, now)
+        await self._file.write(_publish, batches)
+        self.bell.ring()
 
     def version(self) -> int:
         """Return a number that differs after any other connection has written (2 µs)."""
@@ -94,8 +93,12 @@ class TopicFile:
         return number
 
     def heads(self) -> list[tuple[int, int]]:
-        """Return (first, next) offset of each partition."""
-        return self._reader.execute('SELECT first, next FROM heads ORDER BY "partition"').fetchall()
+        """Return (first, next) offset of each partition; read anew only when they may differ."""
+        version = self.version()
+        if self._heads[0] != version:
+            query = 'SELECT first, next FROM heads ORDER BY "partition"'
+            self._heads = (version, self._reader.execute(query).fetchall())
+        return self._heads[1]
 
     def read(self, partition: int, position: int, limit: int) -> list[Received]:
         """Return up to ``limit`` messages of a partition from ``position`` on."""
@@ -110,17 +113,19 @@ class TopicFile:
             for offset, key, value, stamp, headers in rows
         ]
 
-    def trim(self, committed: dict[int, int]) -> int:
+    async def trim(self, committed: dict[int, int]) -> int:
         """Delete messages below the given offset of each partition; return how many.
 
         A compacted topic keeps the latest message of every key.
         """
-        db = open_file(self._path, durable=True)
-        try:
-            with writing(db):
-                return sum(self._trim_partition(db, *below) for below in committed.items())
-        finally:
-            db.close()
+        trimmed: int = await self._file.write(self._trim, committed)
+        return trimmed
+
+    def _trim(self, db: sqlite3.Connection, payloads: Sequence[dict[int, int]]) -> list[int]:
+        return [
+            sum(self._trim_partition(db, *below) for below in committed.items())
+            for committed in payloads
+        ]
 
     def _trim_partition(self, db: sqlite3.Connection, partition: int, offset: int) -> int:
         table = f"p{partition}"
@@ -135,11 +140,23 @@ class TopicFile:
         )
         return deleted
 
-    def close(self) -> None:
-        """Close both connections."""
+    async def close(self) -> None:
+        """Finish what is queued and close the connections."""
+        await self._file.close()
+        self.bell.close()
         self._reader.close()
-        if self._writer is not None:
-            self._writer.close()
+
+
+Batches = dict[int, list[Message]]
+"""Messages by the number of their partition."""
+
+
+def _publish(db: sqlite3.Connection, payloads: Sequence[Batches]) -> list[None]:
+    now = time.time_ns() // 1000
+    for batches in payloads:
+        for partition, batch in batches.items():
+            _append(db, partition, batch, now)
+    return [None] * len(payloads)
 
 
 def _append(db: sqlite3.Connection, partition: int, batch: list[Message], now: int) -> None:

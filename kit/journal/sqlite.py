@@ -16,15 +16,14 @@ from typing import Any
 from msgspec import Raw
 
 from contracts.envelope import Fact
-from kit.errors import BrokenInvariant, Unavailable
+from kit.errors import BrokenInvariant
 from kit.journal.drafts import require_steps
 from kit.journal.port import Appended, Draft
+from kit.sqlite.bell import Bell
 from kit.sqlite.connections import chunks, padded
 from kit.sqlite.file import SqliteFile
-
-# Looking 500 times a second takes 3 % of a core, so a journal that lies still is looked at less.
-POLL_SECONDS, QUIET_POLL_SECONDS = 0.002, 0.01
-QUIET_AFTER_SECONDS = 4.0
+from kit.sqlite.watch import running_watch
+from kit.sqlite.writer import OneStatement, Statement
 
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS facts (
@@ -45,10 +44,12 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS relay (one INTEGER PRIMARY KEY CHECK (one = 1), published INTEGER)",
     "INSERT OR IGNORE INTO relay VALUES (1, 0)",
 )
-_INSERT = """INSERT INTO facts
-    (stream, seq, key, hash, type, version, occurred, posted, trace, body)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_PLACES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = f"""INSERT INTO facts
+    (stream, seq, key, hash, type, version, occurred, posted, trace, body) VALUES {_PLACES}"""
 _INSERT_IF_FREE = f"{_INSERT} ON CONFLICT DO NOTHING"
+# A statement for each number of rows stays prepared; more rows gain nothing.
+_INSERTS = tuple(_INSERT + f", {_PLACES}" * more for more in range(32))
 _FACT = "f.stream, f.seq, f.key, f.type, f.occurred, f.posted, f.body, f.version, f.trace"
 _SELECT = f"SELECT {_FACT} FROM facts f WHERE"
 _FORWARDS = f"{_SELECT} f.stream = ? AND f.seq > ? ORDER BY f.seq LIMIT ?"
@@ -59,6 +60,8 @@ _POSTED = "SELECT posted FROM facts WHERE stream = ? AND seq = ?"
 _AT = f"{_SELECT} f.stream = ? AND f.seq = ?"
 _SCAN = f"{_SELECT} (f.stream, f.seq) > (?, ?) ORDER BY f.stream, f.seq LIMIT ?"
 _UNPUBLISHED = f"{_SELECT} f.pos > (SELECT published FROM relay) ORDER BY f.pos LIMIT ?"
+_NEWEST = "SELECT max(pos) FROM facts"
+_MARK = "UPDATE relay SET published = max(published, ?) WHERE published >= ?"
 _POS = "SELECT pos FROM facts WHERE stream = ? AND seq = ?"
 
 _APPENDED = Appended("appended")
@@ -73,8 +76,7 @@ class SqliteJournal:
         self._name = name
         self._file = SqliteFile(directory / f"{name}.journal.db")
         self._seen = -1
-        self._stirred = 0.0
-        self._waiting: set[_Waiter] = set()
+        self.bell = Bell(self._file.path)
 
     @property
     def name(self) -> str:
@@ -90,9 +92,8 @@ class SqliteJournal:
         if not drafts:
             return []
         require_steps(drafts)
-        appended: list[Appended] = await self._file.write(_append, drafts)
-        for waiter in tuple(self._waiting):
-            waiter.look()
+        appended: list[Appended] = await self._file.write(_APPENDING, drafts)
+        self.bell.ring()
         return appended
 
     async def read(
@@ -145,7 +146,7 @@ class SqliteJournal:
 
     async def unpublished(self, limit: int = 1000) -> list[Fact]:
         """Return the facts above the watermark, in the order in which they became visible."""
-        self._seen = self._file.data_version()
+        self._seen = self.version()
         return self._facts(_UNPUBLISHED, (limit,))
 
     async def mark_published(self, facts: Sequence[Fact]) -> None:
@@ -154,73 +155,38 @@ class SqliteJournal:
         Not worth an fsync: a watermark forgotten in a power failure publishes facts once more,
         which consumers bear.
         """
-        if facts:
-            await self._file.write(_mark, facts, durable=False)
+        if not facts:
+            return
+        ends = [(fact.stream, fact.seq) for fact in (facts[0], facts[-1])]
+        first, last = self._file.read(
+            lambda c: [c.execute(_POS, end).fetchone()[0] for end in ends]
+        )
+        if last - first + 1 != len(facts):
+            raise _broken_outbox()
+        await self._file.write(_MARKING, (last, first - 1), durable=False)
 
     async def changed(self, timeout: float) -> None:
-        """Return when anybody has committed since ``unpublished`` last looked.
+        """Return when anybody has appended since ``unpublished`` last looked."""
+        await running_watch().wait({self: self._seen}, timeout)
 
-        An append of this process is seen at once, one of another within a few milliseconds, or
-        ten after a quiet time.
-        """
-        now = asyncio.get_running_loop().time
-        quiet = now() - self._stirred > QUIET_AFTER_SECONDS
-        every = QUIET_POLL_SECONDS if quiet else POLL_SECONDS
-        waiter = _Waiter(self._file, self._seen, timeout, every)
-        self._waiting.add(waiter)
-        try:
-            version = await waiter.wait()
-        finally:
-            self._waiting.discard(waiter)
-        if version != self._seen:
-            self._seen, self._stirred = version, now()
+    def version(self) -> int:
+        """Return the place of the newest fact (5 µs): marks are no news to who waits for facts."""
+        return self._file.read(lambda c: c.execute(_NEWEST).fetchone()[0] or 0)
+
+    def _place(self, fact: Fact) -> int:
+        place: int = self._rows(_POS, (fact.stream, fact.seq))[0][0]
+        return place
 
     async def close(self) -> None:
         """Finish queued appends and close the file."""
         await self._file.close()
+        self.bell.close()
 
     def _facts(self, sql: str, values: Sequence[Any]) -> list[Fact]:
         return _to_facts(self._rows(sql, values))
 
     def _rows(self, sql: str, values: Sequence[Any]) -> list[Any]:
         return self._file.read(lambda c: c.execute(sql, values).fetchall())
-
-
-class _Waiter:
-    """Waits for a commit of anybody by asking SQLite for its data version, which costs 3 µs."""
-
-    def __init__(self, file: SqliteFile, seen: int, timeout: float, every: float) -> None:
-        self._file, self._seen, self._every = file, seen, every
-        self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.time() + timeout
-        self._future: asyncio.Future[int] = self._loop.create_future()
-        self._timer: asyncio.TimerHandle | None = None
-
-    async def wait(self) -> int:
-        """Return the new version, or the old one when time is up."""
-        self._poll()
-        try:
-            return await self._future
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
-
-    def look(self) -> None:
-        """End the wait if somebody has committed or time is up."""
-        if self._future.done():
-            return
-        try:
-            version = self._file.data_version()
-        except Unavailable as error:
-            self._future.set_exception(error)
-            return
-        if version != self._seen or self._loop.time() >= self._deadline:
-            self._future.set_result(version)
-
-    def _poll(self) -> None:
-        self.look()
-        if not self._future.done():
-            self._timer = self._loop.call_later(self._every, self._poll)
 
 
 def _tails(places: int) -> str:
@@ -265,19 +231,34 @@ def _row(draft: Draft) -> tuple[Any, ...]:
     )
 
 
+def _appending(batches: Sequence[Sequence[Draft]]) -> Statement | None:
+    drafts = [draft for batch in batches for draft in batch]
+    return None if len(drafts) > len(_INSERTS) else _insert(drafts)
+
+
+def _insert(drafts: Sequence[Draft]) -> Statement:
+    values = [value for draft in drafts for value in _row(draft)]
+    return Statement(_INSERTS[len(drafts) - 1], values, len(drafts))
+
+
+def _all_appended(batches: Sequence[Sequence[Draft]]) -> list[list[Appended]]:
+    return [[_APPENDED] * len(batch) for batch in batches]
+
+
 def _append(
     connection: sqlite3.Connection, batches: Sequence[Sequence[Draft]]
 ) -> list[list[Appended]]:
     """Insert everything and hope; when something is in the way, take it row by row."""
     connection.execute("SAVEPOINT hopeful")
     try:
-        connection.executemany(_INSERT, [_row(draft) for batch in batches for draft in batch])
+        for part in chunks([draft for batch in batches for draft in batch], len(_INSERTS)):
+            connection.execute(*_insert(part)[:2])
     except sqlite3.IntegrityError:
         connection.execute("ROLLBACK TO hopeful")
         return [_append_singly(connection, batch) for batch in batches]
     finally:
         connection.execute("RELEASE hopeful")
-    return [[_APPENDED] * len(batch) for batch in batches]
+    return _all_appended(batches)
 
 
 def _append_singly(connection: sqlite3.Connection, drafts: Sequence[Draft]) -> list[Appended]:
@@ -307,16 +288,22 @@ def _in_the_way(connection: sqlite3.Connection, draft: Draft) -> Appended:
     return Appended("duplicate" if row[-1] == draft.input_hash else "key_conflict", existing)
 
 
-def _mark(connection: sqlite3.Connection, payloads: Sequence[Sequence[Fact]]) -> list[None]:
-    for facts in payloads:
-        first, last = (
-            connection.execute(_POS, (fact.stream, fact.seq)).fetchone()[0]
-            for fact in (facts[0], facts[-1])
-        )
-        (published,) = connection.execute("SELECT published FROM relay").fetchone()
-        if first > published + 1 or last - first + 1 != len(facts):
-            raise BrokenInvariant(
-                "outbox", "Only what was read as unpublished can be marked, without gaps"
-            )
-        connection.execute("UPDATE relay SET published = max(published, ?)", (last,))
+def _marking(payloads: Sequence[tuple[int, int]]) -> Statement | None:
+    return Statement(_MARK, payloads[0], 1) if len(payloads) == 1 else None
+
+
+def _mark(connection: sqlite3.Connection, payloads: Sequence[tuple[int, int]]) -> list[None]:
+    for ends in payloads:
+        if connection.execute(_MARK, ends).rowcount != 1:
+            raise _broken_outbox()
     return [None] * len(payloads)
+
+
+def _broken_outbox() -> BrokenInvariant:
+    return BrokenInvariant(
+        "outbox", "Only what was read as unpublished can be marked, without gaps"
+    )
+
+
+_APPENDING = OneStatement(_appending, _all_appended, _append)
+_MARKING = OneStatement(_marking, lambda payloads: [None] * len(payloads), _mark)

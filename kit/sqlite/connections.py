@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kit.errors import Unavailable
 
@@ -23,6 +23,8 @@ READER_CACHE_KIB = 4_096
 CHECKPOINT_PAGES = 4_000
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
 _RETRY_SECONDS = 0.0005
+
+T = TypeVar("T")
 
 
 def connect(path: Path, cache_kib: int, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
@@ -47,7 +49,7 @@ def connect(path: Path, cache_kib: int, busy_seconds: float = BUSY_SECONDS) -> s
     return connection
 
 
-def retried(attempt: Callable[[], object], seconds: float) -> None:
+def retried(attempt: Callable[[], T], seconds: float) -> T:
     """Attempt until the file is not locked; SQLite's own waiting backs off to 100 ms a step.
 
     A writer that waits for another process's commit, some hundred microseconds, wants to know at
@@ -56,13 +58,11 @@ def retried(attempt: Callable[[], object], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
-            attempt()
+            return attempt()
         except sqlite3.OperationalError as error:
             if not is_busy(error) or time.monotonic() > deadline:
                 raise
             time.sleep(_RETRY_SECONDS)
-        else:
-            return
 
 
 def is_busy(error: sqlite3.Error) -> bool:

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kit.errors import Unavailable
-from kit.sqlite.connections import BUSY_SECONDS, READER_CACHE_KIB, connect, outages
+from kit.sqlite.connections import (
+    BUSY_SECONDS,
+    READER_CACHE_KIB,
+    WRITER_CACHE_KIB,
+    connect,
+    outages,
+)
 from kit.sqlite.writer import Job, Work, Writer
 
 T = TypeVar("T")
@@ -22,10 +28,12 @@ Read = Callable[[sqlite3.Connection], T]
 class SqliteFile:
     """A file, opened when it is first used."""
 
-    def __init__(self, path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(
+        self, path: Path, busy_seconds: float = BUSY_SECONDS, cache_kib: int = WRITER_CACHE_KIB
+    ) -> None:
         self.path = path
         self._busy_seconds = busy_seconds
-        self._writer = Writer(path, busy_seconds)
+        self._writer = Writer(path, busy_seconds, cache_kib)
         self._reader: sqlite3.Connection | None = None
         self._closed = False
 
@@ -48,13 +56,6 @@ class SqliteFile:
     async def read_aside(self, work: Read[T]) -> T:
         """Read on another thread, with a connection of its own."""
         return await asyncio.to_thread(self._read_alone, work)
-
-    def data_version(self) -> int:
-        """Return a number that changes with every commit of anybody else, writer thread included.
-
-        Nothing but equality of two of them means anything.
-        """
-        return self.read(_data_version)
 
     async def create(self, statements: Sequence[str]) -> None:
         """Carry out the statements that make its tables."""
@@ -86,11 +87,6 @@ class SqliteFile:
         if self._reader is None:
             self._reader = connect(self.path, READER_CACHE_KIB, self._busy_seconds)
         return self._reader
-
-
-def _data_version(connection: sqlite3.Connection) -> int:
-    version: int = connection.execute("PRAGMA data_version").fetchone()[0]
-    return version
 
 
 def _create(connection: sqlite3.Connection, payloads: Sequence[Sequence[str]]) -> list[None]:

@@ -13,13 +13,52 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kit.errors import ServiceError, Unavailable
-from kit.sqlite.connections import WRITER_CACHE_KIB, connect, is_outage, retried
+from kit.sqlite.connections import connect, is_outage, retried
 
 Work = Callable[[sqlite3.Connection, Sequence[Any]], Sequence[Any]]
 """Does the jobs of several callers in one open transaction: payloads in, results out, in order."""
+
+
+class Statement(NamedTuple):
+    """SQL that changes so many ``rows`` or, when something is in the way, none at all."""
+
+    sql: str
+    values: Sequence[Any]
+    rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class OneStatement:
+    """Work that one statement does for all callers, unless something is in the way.
+
+    Alone in its group it is its own transaction: every call of SQLite lets the interpreter go and
+    waits for it again, and from a BEGIN to its COMMIT other processes would wait, too.
+    ``statement`` may answer None: then, or if something was in the way, it is done ``otherwise``.
+    """
+
+    statement: Callable[[Sequence[Any]], Statement | None]
+    done: Callable[[Sequence[Any]], Sequence[Any]]
+    otherwise: Work
+
+    def attempt(self, connection: sqlite3.Connection, payloads: Sequence[Any]) -> Any:
+        """Return the results, or None when nothing was done."""
+        one = self.statement(payloads)
+        if one is None:
+            return None
+        try:
+            changed = connection.execute(one.sql, one.values).rowcount
+        except sqlite3.IntegrityError:
+            return None
+        return self.done(payloads) if changed == one.rows else None
+
+    def __call__(self, connection: sqlite3.Connection, payloads: Sequence[Any]) -> Sequence[Any]:
+        """Do it within an open transaction."""
+        results: Sequence[Any] | None = self.attempt(connection, payloads)
+        return self.otherwise(connection, payloads) if results is None else results
+
 
 GROUP_LIMIT = 512
 _FAILURES = (sqlite3.Error, ServiceError, ArithmeticError, LookupError, TypeError, ValueError)
@@ -39,8 +78,8 @@ class Job:
 class Writer:
     """The writer thread of one file in one process; it starts with the first job."""
 
-    def __init__(self, path: Path, busy_seconds: float) -> None:
-        self._path, self._busy_seconds = path, busy_seconds
+    def __init__(self, path: Path, busy_seconds: float, cache_kib: int) -> None:
+        self._path, self._busy_seconds, self._cache_kib = path, busy_seconds, cache_kib
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -100,7 +139,7 @@ class Writer:
         _settle([(job, Unavailable(self._path.name, "its writer has stopped")) for job in left])
 
     def _connect(self) -> sqlite3.Connection:
-        connection = connect(self._path, WRITER_CACHE_KIB, self._busy_seconds)
+        connection = connect(self._path, self._cache_kib, self._busy_seconds)
         connection.execute("PRAGMA busy_timeout=0")  # ``retried`` waits, in smaller steps
         return connection
 
@@ -122,16 +161,25 @@ class Writer:
     def _commit(self, connection: sqlite3.Connection, jobs: list[Job]) -> list[tuple[Job, Any]]:
         """Do the jobs in one transaction; if one of them fails, each in its own."""
         try:
-            return self._transaction(connection, jobs)
+            self._synchronise(connection, full=any(job.durable for job in jobs))
+            return self._at_once(connection, jobs) or self._transaction(connection, jobs)
         except _FAILURES as error:
             if len(jobs) > 1 and not (isinstance(error, sqlite3.Error) and is_outage(error)):
                 return [pair for job in jobs for pair in self._commit(connection, [job])]
             return [(job, _outage(self._path, error)) for job in jobs]
 
+    def _at_once(self, connection: sqlite3.Connection, jobs: list[Job]) -> list[tuple[Job, Any]]:
+        """Do the jobs with one statement; [] when that cannot be, and nothing is done."""
+        work = jobs[0].work
+        if not isinstance(work, OneStatement) or any(job.work is not work for job in jobs):
+            return []
+        payloads = [job.payload for job in jobs]
+        results = retried(lambda: work.attempt(connection, payloads), self._busy_seconds)
+        return [] if results is None else list(zip(jobs, results, strict=True))
+
     def _transaction(
         self, connection: sqlite3.Connection, jobs: list[Job]
     ) -> list[tuple[Job, Any]]:
-        self._synchronise(connection, full=any(job.durable for job in jobs))
         retried(lambda: connection.execute("BEGIN IMMEDIATE"), self._busy_seconds)
         try:
             settled: list[tuple[Job, Any]] = []

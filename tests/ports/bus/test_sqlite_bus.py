@@ -14,6 +14,7 @@ from kit.bus.port import Message, Received, Subscription, TopicSpec
 from kit.bus.sqlite import SqliteBus
 from kit.bus.sqlite_group import GroupFile
 from kit.bus.sqlite_subscription import share_out
+from kit.sqlite.watch import LOOK_SECONDS
 from tests.ports.bus.brokers import by_key, complete, numbered, take, values
 
 TOPIC = "tests.v1"
@@ -133,6 +134,22 @@ async def test_a_poll_hears_of_another_process_within_milliseconds(
         assert time.monotonic() - heard < 0.25
     finally:
         other.end()
+
+
+async def test_a_poll_is_woken_by_the_bell_of_the_topic(bus: SqliteBus, tmp_path: Path) -> None:
+    there, took = SqliteBus(tmp_path, LEASE_SECONDS), []
+    subscription = bus.subscribe([TOPIC], "g")
+    await subscription.poll(10, 0)
+    for publisher in (bus, there) * 4:
+        waiting = asyncio.create_task(subscription.poll(10, 5.0))
+        await asyncio.sleep(0.01)
+        await publisher.publish(numbered(TOPIC, ["M1"], 1))
+        start = time.monotonic()
+        assert values(await waiting) == ["M1:0"]
+        took.append(time.monotonic() - start)
+    await there.close()
+    assert min(took[0::2]) < LOOK_SECONDS / 4
+    assert min(took[1::2]) < LOOK_SECONDS / 4
 
 
 async def test_messages_in_hand_when_another_joins_are_not_handed_out_twice(

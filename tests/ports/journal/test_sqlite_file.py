@@ -5,15 +5,17 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kit.errors import Unavailable
+from kit.errors import BrokenInvariant, Unavailable
 from kit.journal.sqlite import SqliteJournal
 from kit.sqlite.file import SqliteFile
+from kit.sqlite.watch import LOOK_SECONDS
 from kit.store import open_store
 from tests.ports.stores import draft, outcomes, run
 
@@ -176,6 +178,118 @@ async def test_an_acknowledged_write_asks_for_an_fsync_and_a_mark_does_not(
     assert await journal._file.write(level, None, durable=False) == normal
     assert await journal._file.write(level, None) == full
     assert await journal.unpublished() == []
+
+
+async def traced(journal: SqliteJournal) -> list[str]:
+    """The first word of each statement that its writer carries out from now on."""
+    words: list[str] = []
+
+    def trace(connection: sqlite3.Connection, payloads: Sequence[Any]) -> list[None]:
+        connection.set_trace_callback(lambda sql: words.append(sql.split()[0]))
+        return [None] * len(payloads)
+
+    await journal._file.write(trace, None)
+    words.clear()
+    return words
+
+
+async def test_what_one_statement_does_needs_no_transaction_around_it(
+    journal: SqliteJournal,
+) -> None:
+    words = await traced(journal)
+    await journal.append(run("a:1", 1, 5))
+    assert words == ["INSERT"]
+    await journal.mark_published(await journal.unpublished())
+    assert words == ["INSERT", "PRAGMA", "UPDATE"]
+
+
+async def test_appends_beside_other_work_share_its_transaction(journal: SqliteJournal) -> None:
+    def slow(connection: sqlite3.Connection, payloads: Sequence[Any]) -> list[str]:
+        time.sleep(0.05)
+        return ["done"] * len(payloads)
+
+    words = await traced(journal)
+    holding_up = asyncio.create_task(journal._file.write(slow, None))
+    await asyncio.sleep(0.01)
+    first, done, second = await asyncio.gather(
+        journal.append([draft("a:1", 1)]),
+        journal._file.write(slow, None),
+        journal.append([draft("a:2", 1)]),
+    )
+    assert (outcomes(first), done, outcomes(second)) == (["appended"], "done", ["appended"])
+    assert words == ["BEGIN", "COMMIT", "BEGIN", "INSERT", "INSERT", "COMMIT"]
+    assert await holding_up == "done"
+
+
+async def test_what_is_in_the_way_is_found_in_a_transaction(journal: SqliteJournal) -> None:
+    await journal.append(run("a:1", 1, 2))
+    words = await traced(journal)
+    drafts = [draft("a:1", 2, "other"), draft("a:2", 1)]
+    assert outcomes(await journal.append(drafts)) == ["seq_conflict", "appended"]
+    assert (words[:2], words[-1]) == (["INSERT", "BEGIN"], "COMMIT")
+
+
+@pytest.mark.parametrize("size", [31, 32, 33, 70])
+async def test_batches_of_any_size_land_whole_around_what_is_in_the_way(
+    journal: SqliteJournal, size: int
+) -> None:
+    streams = [f"a:{n}" for n in range(size)]
+    assert set(outcomes(await journal.append([draft(one, 1) for one in streams]))) == {"appended"}
+    await journal.append([draft(streams[-1], 2)])
+    second = outcomes(await journal.append([draft(one, 2, f"x-{one}") for one in streams]))
+    assert second == ["appended"] * (size - 1) + ["seq_conflict"]
+    assert len(await journal.unpublished()) == 2 * size
+
+
+async def test_a_statement_alone_waits_for_a_lock_too(
+    journal: SqliteJournal, tmp_path: Path
+) -> None:
+    other = sqlite3.connect(tmp_path / "facts.journal.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waiting = asyncio.create_task(journal.append([draft("a:1", 1)]))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    other.execute("COMMIT")
+    other.close()
+    assert outcomes(await waiting) == ["appended"]
+
+
+async def test_a_mark_out_of_turn_is_refused(journal: SqliteJournal) -> None:
+    await journal.append(run("a:1", 1, 4))
+    facts = await journal.unpublished()
+    for wrong in (facts[1:2], [facts[0], facts[2]]):
+        with pytest.raises(BrokenInvariant):
+            await journal.mark_published(wrong)
+    assert len(await journal.unpublished()) == 4
+
+
+async def test_marks_wake_nobody_who_waits_for_facts(journal: SqliteJournal) -> None:
+    await journal.append(run("a:1", 1, 2))
+    facts = await journal.unpublished()
+    waiting = asyncio.create_task(journal.changed(30))
+    await asyncio.sleep(0)
+    await journal.mark_published(facts)
+    await asyncio.sleep(2 * LOOK_SECONDS)
+    assert not waiting.done()
+    await journal.append([draft("a:1", 3)])
+    async with asyncio.timeout(1):
+        await waiting
+
+
+async def test_a_relay_beside_another_process_is_woken_by_its_bell(
+    journal: SqliteJournal, tmp_path: Path
+) -> None:
+    there, took = SqliteJournal(tmp_path, "facts"), []
+    for seq in range(1, 6):
+        await journal.unpublished()
+        waiting = asyncio.create_task(journal.changed(30))
+        await asyncio.sleep(0)
+        await there.append([draft("a:1", seq)])
+        start = time.monotonic()
+        await waiting
+        took.append(time.monotonic() - start)
+    await there.close()
+    assert min(took) < LOOK_SECONDS / 4
 
 
 async def test_a_store_in_memory_leaves_nothing_behind() -> None:
