@@ -4,17 +4,19 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from kit.sqlite.connections import chunks, padded
 from kit.sqlite.file import SqliteFile
-from kit.sqlite.writer import Work
+from kit.sqlite.writer import OneStatement, Statement, Work
 from kit.views.checks import require_answerable, require_distinct, require_field
 from kit.views.port import Collection, Document, Query
 
 _TYPES = {str: "TEXT", int: "INTEGER"}
+_AT_ONCE = 64
+"""Documents in one statement; more gain nothing."""
 
 
 class SqliteViews:
@@ -132,7 +134,11 @@ class _Table:
                 (id TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL, body BLOB NOT NULL)""",
             create_indexes=tuple(_index(collection.name, index) for index in collection.indexes),
             select=f"SELECT id, version, body{''.join(f', {c}' for c in columns)} FROM {name}",
-            save=partial(_save, insert, update, fields),
+            save=OneStatement(
+                partial(_saving, name, fields),
+                lambda payloads: [[] for _ in payloads],
+                partial(_save, name, fields, insert, update),
+            ),
             delete=partial(_delete, f"DELETE FROM {name} WHERE id = ?"),
         )
 
@@ -179,47 +185,87 @@ def _behind(column: str, value: Any, id_: str) -> tuple[str, list[Any]]:
     return f"({column}, id) > (?, ?)", [value, id_]
 
 
+def _saving(
+    table: str, fields: tuple[str, ...], payloads: Sequence[Sequence[Document]]
+) -> Statement | None:
+    documents = [document for payload in payloads for document in payload]
+    if len(documents) > _AT_ONCE or len({document.id for document in documents}) < len(documents):
+        return None
+    return _upsert(table, fields, documents)
+
+
+def _upsert(table: str, fields: tuple[str, ...], documents: Sequence[Document]) -> Statement:
+    """Save all documents or, when one has lost, none."""
+    places, values = padded(
+        [value for d in documents for value in (d.id, d.version, d.body, *_index_of(d, fields))],
+        width=3 + len(fields),
+    )
+    return Statement(_upsert_sql(table, fields, places), [*values, len(documents)], len(documents))
+
+
+@lru_cache(maxsize=512)
+def _upsert_sql(table: str, fields: tuple[str, ...], places: int) -> str:
+    names = [_quoted(field) for field in fields]
+    columns = ", ".join(["id", "version", "body", *names])
+    wanted = ", ".join(["id", "version + 1", "body", *names])
+    place = f"({', '.join('?' * (3 + len(fields)))})"
+    return f"""INSERT INTO {table} ({columns})
+        WITH wanted ({columns}) AS (VALUES {", ".join([place] * places)})
+        SELECT {wanted} FROM wanted WHERE id IS NOT NULL AND ? =
+            (SELECT count(*) FROM wanted w LEFT JOIN {table} t ON t.id = w.id
+             WHERE coalesce(t.version, 0) = w.version)
+        ON CONFLICT (id) DO UPDATE SET version = excluded.version, body = excluded.body
+        {"".join(f", {name} = excluded.{name}" for name in names)}"""
+
+
 def _save(
+    table: str,
+    fields: tuple[str, ...],
     insert: str,
     update: str,
-    fields: tuple[str, ...],
     connection: sqlite3.Connection,
     payloads: Sequence[Sequence[Document]],
 ) -> list[list[str]]:
-    return [_save_batch(insert, update, fields, connection, documents) for documents in payloads]
-
-
-def _save_batch(
-    insert: str,
-    update: str,
-    fields: tuple[str, ...],
-    connection: sqlite3.Connection,
-    documents: Sequence[Document],
-) -> list[str]:
-    """Write all at once and count; when some lost, write one by one to learn which."""
-    rows = [(d, _row(d, fields)) for d in documents]
-    new = [row for d, row in rows if d.version == 0]
-    old = [row for d, row in rows if d.version > 0]
-    connection.execute("SAVEPOINT hopeful")
-    try:
-        if _changes(connection, insert, new) + _changes(connection, update, old) == len(documents):
-            return []
-        connection.execute("ROLLBACK TO hopeful")
-    finally:
-        connection.execute("RELEASE hopeful")
+    """Write each caller's at once; when some lost, write one by one to learn which."""
     return [
-        document.id
-        for document, row in rows
-        if connection.execute(update if document.version else insert, row).rowcount == 0
+        []
+        if _all_saved(table, fields, connection, documents)
+        else [
+            document.id
+            for document in documents
+            if connection.execute(
+                update if document.version else insert, _row(document, fields)
+            ).rowcount
+            == 0
+        ]
+        for documents in payloads
     ]
 
 
-def _changes(connection: sqlite3.Connection, sql: str, rows: Sequence[Any]) -> int:
-    return connection.executemany(sql, rows).rowcount if rows else 0
+def _all_saved(
+    table: str,
+    fields: tuple[str, ...],
+    connection: sqlite3.Connection,
+    documents: Sequence[Document],
+) -> bool:
+    connection.execute("SAVEPOINT hopeful")
+    try:
+        for part in chunks(documents, _AT_ONCE):
+            one = _upsert(table, fields, part)
+            if connection.execute(one.sql, one.values).rowcount != one.rows:
+                connection.execute("ROLLBACK TO hopeful")
+                return False
+    finally:
+        connection.execute("RELEASE hopeful")
+    return True
+
+
+def _index_of(document: Document, fields: Iterable[str]) -> Iterable[Any]:
+    return map(document.index.get, fields)
 
 
 def _row(document: Document, fields: Iterable[str]) -> tuple[Any, ...]:
-    values = (document.body, *map(document.index.get, fields), document.id)
+    values = (document.body, *_index_of(document, fields), document.id)
     return (*values, document.version) if document.version else values
 
 
