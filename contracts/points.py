@@ -58,6 +58,7 @@ MarkKind = Literal[
     "pool_invited",
     "pool_joined",
     "pool_left",
+    "redemption_ruled_out",
 ]
 
 

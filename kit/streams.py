@@ -19,6 +19,7 @@ from contracts.envelope import Fact
 from kit.clock import Clock
 from kit.errors import ServiceError
 from kit.journal.port import Appended, Draft, Journal
+from kit.steps import Step, fact_of, first_missed, is_own, is_silent
 from kit.views.port import Collection, Document, IndexValue, Views
 
 S = TypeVar("S")
@@ -44,6 +45,8 @@ class New(msgspec.Struct, frozen=True):
 
     ``input_hash`` is for facts that several commands may make; the others bear their command's.
     ``after`` is the state after it, when deciding has folded it already: folding once is enough.
+    ``follows_on``: it is built on the facts before it in its decision, and left out where one of
+    them was there already: the state that it was decided on then has that one twice.
     """
 
     key: str
@@ -52,6 +55,7 @@ class New(msgspec.Struct, frozen=True):
     body: Any
     input_hash: bytes = b""
     after: Any = None
+    follows_on: bool = False
 
 
 class Command(msgspec.Struct, Generic[C], frozen=True):
@@ -98,14 +102,6 @@ class _Run(Generic[C]):
 
     commands: list[tuple[int, Command[C]]]
     known: dict[str, Fact] = field(default_factory=dict)
-
-
-class _Step(msgspec.Struct, frozen=True):
-    """One command of a pass: each fact with its place among the drafts (None: known before)."""
-
-    place: int
-    facts: tuple[tuple[Fact, int | None], ...] = ()
-    error: ServiceError | None = None
 
 
 class Streams(Generic[S, C]):
@@ -164,6 +160,19 @@ class Streams(Generic[S, C]):
             self._remember({o: heads[o] for o in behind})
         return heads
 
+    def outdated(self, reached: Mapping[str, int]) -> list[str]:
+        """Have the cached heads read again, when next asked for, that are behind a known seq.
+
+        Returns whose they are. Those that are not cached are read anyway.
+        """
+        behind = [
+            owner
+            for owner, seq in reached.items()
+            if (head := self._cache.get(owner)) is not None and head.seq < seq
+        ]
+        self._behind.update(behind)
+        return behind
+
     async def execute(
         self,
         commands: Sequence[Command[C]],
@@ -195,7 +204,7 @@ class Streams(Generic[S, C]):
         """Decide and append once; settle what landed, and return what must be run again."""
         heads = await self.heads(runs)
         drafts, steps, moved = self._decide_all(runs, heads, decide)
-        if silent := [owner for owner in runs if any(map(_is_silent, steps[owner]))]:
+        if silent := [owner for owner in runs if any(map(is_silent, steps[owner]))]:
             fresh = await self.heads(silent, fresh=True)
             if any(fresh[owner].seq != heads[owner].seq for owner in silent):
                 heads |= fresh
@@ -212,7 +221,7 @@ class Streams(Generic[S, C]):
             rest = await self._settle(run, steps[owner], outcomes, results, moved[owner].seq)
             if rest:
                 again[owner] = _Run(rest, run.known)
-            if rest or any(_first_missed(step, outcomes) for step in steps[owner]):
+            if rest or any(first_missed(step, outcomes) for step in steps[owner]):
                 self._behind.add(owner)
             elif moved[owner] is not heads[owner]:
                 landed[owner] = moved[owner]
@@ -225,10 +234,10 @@ class Streams(Generic[S, C]):
         runs: dict[str, _Run[C]],
         heads: dict[str, Head[S]],
         decide: Callable[[S, C], Sequence[New]],
-    ) -> tuple[list[Draft], dict[str, list[_Step]], dict[str, Head[S]]]:
+    ) -> tuple[list[Draft], dict[str, list[Step]], dict[str, Head[S]]]:
         """Decide for every owner: the drafts of all, each one's steps, and heads with them."""
         drafts: list[Draft] = []
-        steps: dict[str, list[_Step]] = {}
+        steps: dict[str, list[Step]] = {}
         moved: dict[str, Head[S]] = {}
         for owner in sorted(runs):
             steps[owner], moved[owner] = self._decide(runs[owner], heads[owner], decide, drafts)
@@ -240,34 +249,36 @@ class Streams(Generic[S, C]):
         head: Head[S],
         decide: Callable[[S, C], Sequence[New]],
         drafts: list[Draft],
-    ) -> tuple[list[_Step], Head[S]]:
+    ) -> tuple[list[Step], Head[S]]:
         """Decide an owner's commands one after the other, adding their drafts to the batch."""
         stream, state, seq = self.stream(run.commands[0][1].owner), head.state, head.seq
         posted_at = max(self._clock(), head.posted_at)
-        steps: list[_Step] = []
+        steps: list[Step] = []
         for place, command in run.commands:
             try:
                 news = decide(state, command.payload)
             except ServiceError as error:
-                steps.append(_Step(place, error=error))
+                steps.append(Step(place, error=error))
                 continue
             facts: list[tuple[Fact, int | None]] = []
             folded = True
             for new in news:
+                if new.follows_on and not folded:
+                    break
                 if (known := run.known.get(new.key)) is not None:
                     facts.append((known, None))
                     folded = False  # the state has it already, ``after`` would have it twice
                     continue
                 seq += 1
                 draft = self._draft(stream, seq, posted_at, new, command)
-                fact = _fact_of(draft)
+                fact = fact_of(draft)
                 if folded and new.after is not None:
                     state = new.after
                 else:
                     state = self._fold.apply(state, fact, new.body)
                 facts.append((fact, len(drafts)))
                 drafts.append(draft)
-            steps.append(_Step(place, tuple(facts)))
+            steps.append(Step(place, tuple(facts)))
         if seq == head.seq:
             return steps, head
         return steps, Head(seq, posted_at, state, head.version, head.snapshot_seq)
@@ -289,7 +300,7 @@ class Streams(Generic[S, C]):
     async def _settle(
         self,
         run: _Run[C],
-        steps: list[_Step],
+        steps: list[Step],
         outcomes: list[Appended],
         results: list[Result],
         head: int,
@@ -303,15 +314,14 @@ class Streams(Generic[S, C]):
         for at, step in enumerate(steps):
             if step.error is not None:
                 refused.append(at)
-            elif (missed := _first_missed(step, outcomes)) is None:
+            elif (missed := first_missed(step, outcomes)) is None:
                 known = any(place is None for _, place in step.facts)
                 results[step.place] = Result(tuple(f for f, _ in step.facts), repeated=known)
             else:
                 self._learn(run, step, outcomes)
                 again = [run.commands[r] for r in refused] + run.commands[at:]
-                if missed.outcome == "key_conflict" and _is_own(
-                    step, outcomes, run.commands[at][1]
-                ):
+                key = run.commands[at][1].key
+                if missed.outcome == "key_conflict" and is_own(step, outcomes, key):
                     results[step.place] = Result(error=key_conflict(missed.existing))
                     again.remove(run.commands[at])
                 return again
@@ -321,7 +331,7 @@ class Streams(Generic[S, C]):
             results[steps[at].place] = await self._refusal(run.commands[at][1], steps[at].error)
         return []
 
-    def _learn(self, run: _Run[C], step: _Step, outcomes: list[Appended]) -> None:
+    def _learn(self, run: _Run[C], step: Step, outcomes: list[Appended]) -> None:
         """Remember the facts of a half-landed command, so that they are not drafted again."""
         for fact, place in step.facts:
             if place is None or outcomes[place].outcome == "appended":
@@ -451,18 +461,7 @@ def key_conflict(existing: Fact | None) -> ServiceError:
     )
 
 
-def _is_own(step: _Step, outcomes: list[Appended], command: Command[Any]) -> bool:
-    """Whether the fact that is in the way bears the command's own key: its key was misused.
-
-    Another fact of a command may be made by others, too (what time brings): that is a lost race.
-    """
-    for fact, place in step.facts:
-        if place is not None and outcomes[place].outcome != "appended":
-            return fact.key == command.key
-    return False
-
-
-def _accepted(steps: list[_Step], results: list[Result]) -> bool:
+def _accepted(steps: list[Step], results: list[Result]) -> bool:
     """Note the results of an owner's commands, every draft having landed; False: one is refused."""
     if any(step.error is not None for step in steps):
         return False
@@ -470,28 +469,3 @@ def _accepted(steps: list[_Step], results: list[Result]) -> bool:
         known = any(place is None for _, place in step.facts)
         results[step.place] = Result(tuple(fact for fact, _ in step.facts), repeated=known)
     return True
-
-
-def _is_silent(step: _Step) -> bool:
-    """Whether there was nothing to do: no append tells that this was decided on an old head."""
-    return not step.facts and step.error is None
-
-
-def _first_missed(step: _Step, outcomes: list[Appended]) -> Appended | None:
-    """Return the outcome of the step's first draft that did not land."""
-    landed = (outcomes[place] for _, place in step.facts if place is not None)
-    return next((outcome for outcome in landed if outcome.outcome != "appended"), None)
-
-
-def _fact_of(draft: Draft) -> Fact:
-    return Fact(
-        draft.stream,
-        draft.seq,
-        draft.key,
-        draft.type,
-        draft.occurred_at,
-        draft.posted_at,
-        msgspec.Raw(draft.body),
-        draft.version,
-        draft.trace,
-    )

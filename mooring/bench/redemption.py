@@ -1,7 +1,7 @@
 """Redemption and balance through the gateway, each request at its appointed time.
 
-Members redeem a reward of which there is plenty, 200 a second: points are held, stock is taken, the
-hold is captured. Beside that others look at their balances, and a few try for an item of which
+Members redeem a reward of which there is plenty, 200 a second: stock is taken, points are held and
+captured. Beside that others look at their balances, and a few try for an item of which
 there was one. Nobody waits for another's answer, so a slow answer cannot hold back the load and
 hide the queue behind it; times count from the appointed moment. At the end the ledger and the stock
 must tell of exactly what was answered.
@@ -31,8 +31,8 @@ REDEMPTIONS, READS, TRIES = 200, 50, 10
 MEMBERS = 1_000
 WARM_SECONDS, SECONDS, FEW_SECONDS = 2.0, 15.0, 5.0
 SETTLE_SECONDS = 90.0
-DURABLE_STEPS = 3
-"""The hold, the stock, the capture: each is on disk before the next begins."""
+DURABLE_STEPS = 2
+"""The stock, then the hold with its capture: each is on disk before the next begins."""
 
 
 @dataclass

@@ -57,7 +57,7 @@ class Shop:
             return answer.status, msgspec.json.decode(await answer.read())
 
     async def redeem(self, member: str, reward: str) -> tuple[int, dict[str, Any]]:
-        """Redeem one: hold, stock, capture."""
+        """Redeem one: stock, then hold and capture."""
         path = f"/v1/members/{member}/redemptions"
         body = {"reward_id": reward, "confirm": True}
         return await self.ask("POST", path, self.tokens[member], body)

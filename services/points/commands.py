@@ -67,11 +67,15 @@ Grants = tuple[Grant, ...]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a command did: the fact that bears its key, and whether it had been done before."""
+    """What a command did: the fact that bears its key, and whether it had been done before.
+
+    ``facts`` are all that it made, with what time brought before and what followed on.
+    """
 
     fact: Fact
     body: PointsPosted | AccountMarked
     repeated: bool = False
+    facts: tuple[Fact, ...] = ()
 
 
 def body_of(fact: Fact) -> Any:
@@ -84,13 +88,26 @@ def digest(*parts: object) -> bytes:
     return blake2b(_encoder.encode(parts), digest_size=16).digest()
 
 
+def ending(how: str, key: str) -> bytes:
+    """A hash of how something was asked to end under ``key``, alone or together with its begin."""
+    return digest(how, key)
+
+
 def deciding(policy: Policy) -> Callable[[Account, Command], list[New]]:
     """The domain's decide, as streams want it."""
 
     def run(account: Account, command: Command) -> list[New]:
         steps = decide(account, command, policy)
         return [
-            New(step.key, type(step.fact).__name__, step.at, step.fact, after=step.after)
+            New(
+                step.key,
+                type(step.fact).__name__,
+                step.at,
+                step.fact,
+                ending("Capture", step.key) if step.follows_on else b"",
+                step.after,
+                step.follows_on,
+            )
             for step in steps
         ]
 
@@ -109,7 +126,7 @@ async def carry_out(
     result = await _patiently(ledger, policy, asking)
     for fact in result.facts:
         if fact.key == key:
-            return Outcome(fact, body_of(fact), result.repeated)
+            return Outcome(fact, body_of(fact), result.repeated, result.facts)
     raise await _refusal(ledger, command.owner, key, result, what)
 
 

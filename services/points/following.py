@@ -5,7 +5,7 @@ changes nothing: so nothing is lost between two streams however a process dies.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -25,6 +25,10 @@ from services.points.views import DUE, Ledger
 REMEMBERED = 100_000
 
 
+class _Hold(msgspec.Struct, frozen=True):
+    hold_id: str
+
+
 class _Seen(msgspec.Struct, frozen=True):
     """As much of an entry or a mark as decides whether there is something to do."""
 
@@ -33,6 +37,7 @@ class _Seen(msgspec.Struct, frozen=True):
     other: str | None = None
     reason: str | None = None
     transfer: TransferTerms | None = None
+    hold: _Hold | None = None
 
 
 _seen = msgspec.json.Decoder(_Seen)
@@ -53,22 +58,11 @@ class Follower:
         for result in await self._ledger.execute(commands, deciding(self._rules.policy)):
             if result.error is not None and result.error.code != "idempotency_key_reused":
                 raise result.error  # another fact with this key: it was decided already
-        await self._catch_up(facts)
-        touched = dict.fromkeys(fact.owner for fact in facts)
+        # Accounts that another process wrote, as the API does, are known as they were before.
+        self._ledger.outdated({fact.owner: fact.seq for fact, _ in seen})
+        touched = dict.fromkeys(_may_be_due_earlier(seen))
         touched.update(dict.fromkeys(command.owner for command in commands))
         await self.note_due(list(touched))
-
-    async def _catch_up(self, facts: Sequence[Fact]) -> None:
-        """Read accounts again that are known as they were before these facts.
-
-        Another process wrote them, as the API does, and what falls due by them counts as well.
-        """
-        reached: dict[str, int] = {}
-        for fact in facts:
-            reached[fact.owner] = max(fact.seq, reached.get(fact.owner, 0))
-        heads = await self._ledger.heads(reached)
-        if behind := [owner for owner, seq in reached.items() if heads[owner].seq < seq]:
-            await self._ledger.heads(behind, fresh=True)
 
     def _command(self, fact: Fact, seen: _Seen) -> StreamCommand[Command] | None:
         at, payload = fact.occurred_at, None  # when it happened, not when we came to it
@@ -128,6 +122,23 @@ class Follower:
             there = await self._views.load(DUE, owners)
             self._due.update((owner, (0, 0)) for owner in owners if owner not in there)
             self.learn(there.values())
+
+
+def _may_be_due_earlier(seen: Iterable[tuple[Fact, _Seen]]) -> Iterator[str]:
+    """The owners of facts by which time may change an account earlier than it would have before.
+
+    Points that are held and captured are gone: what has begun and ended here brings nothing due. An
+    account that is looked at for what is not there any more is only looked at in vain.
+    """
+    held: dict[str, str] = {}
+    for fact, each in seen:
+        if each.kind == "hold" and each.hold is not None:
+            held[each.hold.hold_id] = fact.owner
+        elif each.kind == "capture" and each.hold is not None and each.hold.hold_id in held:
+            del held[each.hold.hold_id]
+        else:
+            yield fact.owner
+    yield from held.values()
 
 
 def next_due(account: Account) -> int:

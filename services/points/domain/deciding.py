@@ -2,7 +2,9 @@
 
 What a command asks for comes after what time brings, and nothing is built on it in the same course
 unless the account itself tells that it was done before (the seq of a decision). So when a command
-comes again and its fact is known by its key, the facts in front of it are right all the same.
+comes again and its fact is known by its key, the facts in front of it are right all the same. A
+step that is built on what was asked for says so (``follows_on``), and is left out when that is
+known by its key.
 """
 
 from collections.abc import Callable
@@ -20,11 +22,13 @@ from services.points.domain.holding import (
     Fulfil,
     PlaceHold,
     Release,
+    RuleOut,
     cancel,
     capture,
     fulfil,
     place_hold,
     release_hold,
+    rule_out,
 )
 from services.points.domain.moving import (
     Decline,
@@ -57,6 +61,7 @@ Command = (
     | PlaceHold
     | Capture
     | Release
+    | RuleOut
     | Fulfil
     | Cancel
     | Send
@@ -112,6 +117,7 @@ _RULES: dict[type, Callable[[Course, Any, Policy], object]] = {
     PlaceHold: place_hold,
     Capture: capture,
     Release: release_hold,
+    RuleOut: rule_out,
     Fulfil: fulfil,
     Cancel: cancel,
     Send: send,

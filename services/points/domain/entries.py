@@ -46,13 +46,15 @@ class Policy:
 class Step(msgspec.Struct, frozen=True):
     """One fact of a decision: its key in the stream, when it happened, what it is.
 
-    ``after`` is the account with it.
+    ``after`` is the account with it. ``follows_on``: it is made with the steps before it or not at
+    all, as what another command would make of what they leave.
     """
 
     key: str
     at: int
     fact: PointsPosted | AccountMarked
     after: Account
+    follows_on: bool = False
 
 
 class Course:
@@ -92,6 +94,10 @@ class Course:
     def _add(self, key: str, at: int, fact: PointsPosted | AccountMarked) -> None:
         self.account = apply(self.account, fact, at)
         self.steps.append(Step(key, at, fact, self.account))
+
+    def last_follows_on(self) -> None:
+        """Have the last step made only if those before it are."""
+        self.steps[-1] = msgspec.structs.replace(self.steps[-1], follows_on=True)
 
     def time_key(self) -> str:
         """A key for what time alone brings: the stream's next seq makes it unique."""

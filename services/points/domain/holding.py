@@ -2,7 +2,8 @@
 
 Invariants: a hold ends once, by capture, release or time, since each of them is the one fact that
 bears ``hold-end:{id}``; what is captured was held; a redemption is reserved (held), confirmed
-(captured), and then fulfilled or cancelled, once, by the one fact ``redemption-end:{id}``.
+(captured), and then fulfilled or cancelled, once, by the one fact ``redemption-end:{id}``. One
+whose stock was taken, but not its points, is ruled out by a mark that bears the key of its hold.
 Cancelled points go back into the lots they came from; those past their expiry come back expired.
 """
 
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 from contracts.points import HoldTerms, LotTerms, Posting
 from kit.clock import DAY
+from kit.errors import ServiceError
 from services.points.domain.account import Account, Hold, Redeemed
 from services.points.domain.advancing import advance, end_of_hold, release, told
 from services.points.domain.entries import (
@@ -54,7 +56,10 @@ class RewardLimits:
 
 @dataclass(frozen=True, slots=True)
 class PlaceHold:
-    """Set points aside. The key is the request's; the hold's id follows from it."""
+    """Set points aside. The key is the request's; the hold's id follows from it.
+
+    ``capture``: and take them at once, as a Capture that came right behind would.
+    """
 
     owner: str
     key: str
@@ -71,6 +76,7 @@ class PlaceHold:
     limits: RewardLimits = RewardLimits()
     velocity: tuple[Velocity, ...] = ()
     cooling: int = 0
+    capture: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,15 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleOut:
+    """A redemption that has not begun never will: its stock can go back."""
+
+    owner: str
+    redemption_id: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fulfil:
     """A confirmed redemption has been handed over: it can no longer be cancelled."""
 
@@ -116,6 +131,11 @@ class Cancel:
     reason: str
 
 
+def hold_key(redemption_id: str) -> str:
+    """The key of the fact that a redemption begins with, or is ruled out by: there is only one."""
+    return f"redeem:{redemption_id}"
+
+
 def end_of_redemption(redemption_id: str) -> str:
     """The key of the fact that ends a redemption: there can be only one."""
     return f"redemption-end:{redemption_id}"
@@ -124,17 +144,7 @@ def end_of_redemption(redemption_id: str) -> str:
 def place_hold(course: Course, command: PlaceHold, policy: Policy) -> None:
     """Add a hold. Raises InsufficientPoints, LimitReached, CoolingOff, AmountOutOfBounds."""
     now = advance(course, command.at, policy)
-    account = course.account
-    if command.owner.startswith("@"):
-        require_role(account, command.owner, command.by, ("owner", "spender"))
-    parts = take(account, command.wallet, command.points)
-    require_slow(account, command.points, now, command.velocity)
-    require_cooled(account, now, command.cooling)
-    require_within(account, command, now)
-    if len(account.holds) >= MOST_HOLDS or len(account.redemptions) >= MOST_REDEMPTIONS:
-        raise LimitReached(
-            "open_holds", f"At most {MOST_HOLDS} holds and {MOST_REDEMPTIONS} redemptions are open"
-        )
+    parts = _parts(course.account, command, now)
     postings: list[Posting] = []
     for lot, points in parts:
         postings += between("member", "held", command.wallet, lot, points)
@@ -147,6 +157,39 @@ def place_hold(course: Course, command: PlaceHold, policy: Policy) -> None:
         command.money,
     )
     course.post("hold", command.key, now, postings, hold=terms, by=command.by)
+    if command.capture:
+        _take_held(course, Capture(command.owner, command.hold_id, now, command.by), now)
+        course.last_follows_on()
+
+
+def allows(account: Account, command: PlaceHold) -> bool:
+    """Whether a hold could be placed on an account as it is here; no, if its time must pass first.
+
+    The account itself decides later, and on what it is then.
+    """
+    now = max(command.at, account.at)
+    if 0 < account.due <= now:
+        return False
+    try:
+        _parts(account, command, now)
+    except ServiceError:
+        return False
+    return True
+
+
+def _parts(account: Account, command: PlaceHold, now: int) -> list[tuple[str, int]]:
+    """The lots that a hold takes from, if it may. Raises what ``place_hold`` does."""
+    if command.owner.startswith("@"):
+        require_role(account, command.owner, command.by, ("owner", "spender"))
+    parts = take(account, command.wallet, command.points)
+    require_slow(account, command.points, now, command.velocity)
+    require_cooled(account, now, command.cooling)
+    require_within(account, command, now)
+    if len(account.holds) >= MOST_HOLDS or len(account.redemptions) >= MOST_REDEMPTIONS:
+        raise LimitReached(
+            "open_holds", f"At most {MOST_HOLDS} holds and {MOST_REDEMPTIONS} redemptions are open"
+        )
+    return parts
 
 
 def later(until: int, at: int, now: int) -> int:
@@ -210,7 +253,10 @@ def require_within(account: Account, command: PlaceHold, now: int) -> None:
 
 def capture(course: Course, command: Capture, policy: Policy) -> None:
     """Add the capture of a hold. Raises NotKnown, AmountOutOfBounds."""
-    now = advance(course, command.at, policy)
+    _take_held(course, command, advance(course, command.at, policy))
+
+
+def _take_held(course: Course, command: Capture, now: int) -> None:
     hold = _hold(course.account, command.hold_id)
     points = hold.points if command.points is None else command.points
     if not 1 <= points <= hold.points:
@@ -241,6 +287,13 @@ def release_hold(course: Course, command: Release, policy: Policy) -> None:
     now = advance(course, command.at, policy)
     hold = _hold(course.account, command.hold_id)
     release(course, command.hold_id, hold, now, command.reason)
+
+
+def rule_out(course: Course, command: RuleOut, policy: Policy) -> None:
+    """Mark a redemption as never to begin: whoever writes its key first, hold or mark, wins."""
+    now = advance(course, command.at, policy)
+    key = hold_key(command.redemption_id)
+    course.mark("redemption_ruled_out", key, now, command.redemption_id)
 
 
 def fulfil(course: Course, command: Fulfil, policy: Policy) -> None:

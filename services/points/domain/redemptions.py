@@ -11,7 +11,7 @@ from typing import Literal
 
 from contracts.points import AccountMarked, PointsPosted
 from services.points.domain.advancing import end_of_hold
-from services.points.domain.holding import end_of_redemption
+from services.points.domain.holding import end_of_redemption, hold_key
 
 Status = Literal["reserved", "confirmed", "fulfilled", "cancelled", "expired"]
 SOLD_OUT = "sold_out"
@@ -47,16 +47,11 @@ def keys_of(redemption_id: str) -> tuple[str, str, str]:
     return hold_key(redemption_id), end_of_hold(redemption_id), end_of_redemption(redemption_id)
 
 
-def hold_key(redemption_id: str) -> str:
-    """The key of the fact that a redemption begins with."""
-    return f"redeem:{redemption_id}"
-
-
 def told(redemption_id: str, facts: Mapping[str, Told], now: int) -> Redemption | None:
     """The redemption that facts (by key) tell at ``now``; None when there is none."""
     first, ended, closed = (facts.get(key) for key in keys_of(redemption_id))
-    if first is None:
-        return None
+    if first is None or isinstance(first[1], AccountMarked):
+        return None  # it was never asked for, or ruled out before it began
     status, confirmed_at, ended_at, reason = _came(ended, closed)
     reserved_at, hold = first
     assert isinstance(hold, PointsPosted)

@@ -53,7 +53,7 @@ class TakeClosed(ServiceError):
         super().__init__(
             "refused",
             "stock_given_back",
-            "What this redemption had reserved went back to the stock; redeem again",
+            "What this redemption had reserved went back to the stock; ask again with a new key",
             redemption_id=redemption_id,
         )
 

@@ -121,5 +121,7 @@ async def _on_their_way(redemptions: Redemptions, shelf: Shelf, given: _Tally) -
     for head in heads.values():
         for redemption_id, take in head.state.open.items():
             known = await find(redemptions, take.member_id, redemption_id)
-            if known is not None and known.status in ("confirmed", "fulfilled"):
+            if known is None or known.reward_id != shelf.reward_id:
+                continue
+            if known.status in ("confirmed", "fulfilled"):
                 given.add(shelf.reward_id, redemption_id, take.quantity)

@@ -17,14 +17,14 @@ from services.points.rewards.views import REWARDS, STOCK, Catalogue
 
 PAGE = 200
 Became = Literal["live", "confirmed", "gone"]
-Status = Callable[[str, str], Awaitable[Became]]
+Status = Callable[[str, str, str], Awaitable[Became]]
 
 
 async def close_due(shop: Shop, status: Status, now: int) -> int:
     """Close the takes that are due by ``now``, found by the index; return how many were closed.
 
-    ``status(member_id, redemption_id)`` says whether the redemption is still under way (``live``:
-    left alone until the next time), paid for, or gone.
+    ``status(member_id, redemption_id, reward_id)`` says whether the redemption is still under way
+    (``live``: left alone until the next time), paid for, or gone.
     """
     closed = 0
     after: tuple[IndexValue, str] | None = None
@@ -65,7 +65,7 @@ async def _close(shop: Shop, owners: Sequence[str], status: Status, now: int) ->
     for owner, head in heads.items():
         for redemption_id, take in head.state.open.items():
             if take.until <= now:
-                became = await status(take.member_id, redemption_id)
+                became = await status(take.member_id, redemption_id, owner.rpartition(".")[0])
                 closed += await _become(shop, owner, redemption_id, became)
     return closed
 

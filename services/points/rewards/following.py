@@ -16,9 +16,11 @@ from services.points.commands import deciding
 from services.points.domain.advancing import Advance
 from services.points.domain.deciding import Command
 from services.points.domain.redemptions import Redemption
+from services.points.rewards import queries
 from services.points.rewards.duties import Became, Status
 from services.points.rewards.redemptions import Moved, Redemptions, as_of, find, moved, note
-from services.points.rewards.settling import complete, give_back
+from services.points.rewards.settling import complete, give_back, rule_out
+from services.points.rewards.stock import Paid, Shelf
 
 AT_ONCE = 32
 _log = structlog.get_logger(__name__)
@@ -27,7 +29,8 @@ _log = structlog.get_logger(__name__)
 async def follow(redemptions: Redemptions, facts: Sequence[Fact]) -> None:
     """Take in entries of the ledger; most concern no redemption.
 
-    What happened to one redemption is followed in its order, different ones side by side.
+    What happened to one redemption is followed in its order, different ones side by side. Most are
+    confirmed, and then handed over by somebody: their stock is settled, all of it at once.
     """
     found: dict[str, list[Moved]] = {}
     for fact in facts:
@@ -37,6 +40,7 @@ async def follow(redemptions: Redemptions, facts: Sequence[Fact]) -> None:
         return
     began = [each for one in found.values() for each in one if each.kind == "hold"]
     await note(redemptions, [(each.redemption_id, each.member_id, each.at) for each in began])
+    settled = await _settle(redemptions, [one[-1] for one in found.values()])
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(redemption: list[Moved]) -> None:
@@ -44,7 +48,40 @@ async def follow(redemptions: Redemptions, facts: Sequence[Fact]) -> None:
             for each in redemption:
                 await _follow(redemptions, each)
 
-    await asyncio.gather(*map(one, found.values()))
+    rest = [found[redemption_id] for redemption_id in found.keys() - settled]
+    await asyncio.gather(*map(one, rest))
+
+
+async def _settle(redemptions: Redemptions, last: Sequence[Moved]) -> set[str]:
+    """Settle what was confirmed last and needs nothing else; which redemptions are done by that.
+
+    What was cancelled since finds its stock gone, and is looked at by itself.
+    """
+    confirmed = [each for each in last if each.kind == "capture"]
+    rewards = {each.reward_id for each in confirmed}
+    shelves = {each: await _plain(redemptions, each) for each in rewards}
+    paid: list[Paid] = []
+    done: set[str] = set()
+    for each in confirmed:
+        if (shelf := shelves[each.reward_id]) is not None:
+            done.add(each.redemption_id)
+            if shelf.slices:
+                paid.append(Paid(shelf, each.redemption_id, each.member_id, each.quantity))
+    left = await redemptions.rewards.shop.settle_all(paid)
+    return done - {each.redemption_id for each in left}
+
+
+async def _plain(redemptions: Redemptions, reward_id: str) -> Shelf | None:
+    """The stock of a reward that somebody hands over; None if more follows, or it is not there."""
+    try:
+        defined = (await queries.reward_lately(redemptions.rewards, reward_id)).defined
+    except ServiceError as error:
+        if error.kind != "missing":
+            raise
+        return None
+    if defined is None or defined.gives in ("donation", "voucher") or defined.series is not None:
+        return None
+    return Shelf(reward_id, defined.slices)
 
 
 async def _follow(redemptions: Redemptions, each: Moved) -> None:
@@ -70,15 +107,20 @@ async def _complete(redemptions: Redemptions, known: Redemption) -> None:
 def status_of(redemptions: Redemptions) -> Status:
     """What the stock's duty asks: what became of a redemption whose take is due.
 
-    A reservation that has run out is told so in its account first: then it cannot come back.
+    A reservation that has run out is told so in its account first: then it cannot come back. One
+    that never began is told that it never will.
     """
 
-    async def ask(member_id: str, redemption_id: str) -> Became:
+    async def ask(member_id: str, redemption_id: str, reward_id: str) -> Became:
         found = await find(redemptions, member_id, redemption_id)
+        if found is None and not await rule_out(redemptions, member_id, redemption_id):
+            found = await find(redemptions, member_id, redemption_id)  # it has begun just now
         if found is not None and found.status == "expired" and found.ended_at is None:
             await _let_time_pass(redemptions, member_id)
             found = await find(redemptions, member_id, redemption_id)
         if found is None or found.status in ("cancelled", "expired"):
+            return "gone"
+        if found.reward_id != reward_id:  # the key came again with another reward, and that died
             return "gone"
         return "live" if found.status == "reserved" else "confirmed"
 

@@ -3,10 +3,11 @@
 Every step is a fact under a key that follows from the request, so the same request after a crash
 at any step goes on where it stopped. The account decides: a redemption is confirmed when, and only
 when, its hold is captured. What the stock does follows from that, here at once, and again in
-``following.py`` for whoever died in between.
+``following.py`` for whoever died in between. What is confirmed at once takes the stock first
+(``at_once.py``), a reservation holds the points first.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from contracts.catalogue import RewardDefined, RewardPrice
 from kit.clock import SECOND
@@ -14,14 +15,15 @@ from kit.errors import ServiceError
 from kit.http.idempotency import derived_id
 from kit.streams import key_conflict
 from services.points.cards import card
-from services.points.commands import carry_out, digest
+from services.points.commands import digest
 from services.points.domain.account import Account, Redeemed
 from services.points.domain.catalogue import Candidate, Reason, Reward, reasons
 from services.points.domain.errors import AlreadyEnded, StepUpNeeded
-from services.points.domain.holding import PlaceHold, RewardLimits
-from services.points.domain.redemptions import SOLD_OUT, Redemption, hold_key, told
+from services.points.domain.holding import PlaceHold, RewardLimits, allows, hold_key
+from services.points.domain.redemptions import SOLD_OUT, Redemption
 from services.points.domain.stock import SoldOut, TakeClosed
 from services.points.rewards import queries
+from services.points.rewards.at_once import at_once, place
 from services.points.rewards.redemptions import Redemptions, find, require
 from services.points.rewards.settling import (
     SYSTEM,
@@ -78,7 +80,7 @@ async def redeem(redemptions: Redemptions, wanted: Redeem) -> tuple[Redemption, 
     is_new = known is None
     if known is None:
         try:
-            known, is_new = await _reserve(redemptions, redemption_id, wanted)
+            known, is_new = await _begin(redemptions, redemption_id, wanted)
         except ServiceError:  # a retry is not refused for what is in the way by now
             known, is_new = await _known(redemptions, redemption_id, wanted), False
             if known is None:
@@ -101,27 +103,29 @@ def _is_same(known: Redemption, wanted: Redeem) -> bool:
     return same and wanted.wallet in (None, known.wallet)
 
 
-async def _reserve(
+async def _begin(
     redemptions: Redemptions, redemption_id: str, wanted: Redeem
 ) -> tuple[Redemption, bool]:
-    """Check, count the device, hold the points; whether that was not done before."""
+    """Check, count the device, hold the points; whether that was not done before.
+
+    At once with all that makes it final, if the account as it was lately would allow it. If not, it
+    is asked first: nothing is taken for somebody who is about to be refused.
+    """
     rewards, now = redemptions.rewards, redemptions.clock()
     reward = await queries.reward_lately(rewards, wanted.reward_id)
     assert reward.defined is not None
     price = _price(reward.defined, wanted.wallet)
     points = price.points * wanted.quantity
-    await _require_eligible(redemptions, reward, wanted, price, now)
+    account = await _require_eligible(redemptions, reward, wanted, price, now)
     if wanted.confirm:
         _require_proof(redemptions, points, price.money, wanted.caller)
     if wanted.device_id is not None:
         await rewards.meters.count("device", wanted.device_id, redemption_id, points)
     hold = _hold(redemptions, reward.defined, redemption_id, wanted, price, now)
     asked = digest(wanted.reward_id, wanted.quantity, price.wallet)
-    outcome = await carry_out(redemptions.ledger, redemptions.rules.policy, hold, hold.key, asked)
-    began = {hold.key: (outcome.fact.occurred_at, outcome.body)}
-    made = None if outcome.repeated else told(redemption_id, began, now)
-    made = made or await require(redemptions, wanted.member_id, redemption_id)
-    return made, not outcome.repeated
+    if wanted.confirm and allows(account, hold):
+        return await at_once(redemptions, replace(hold, capture=True), asked)
+    return await place(redemptions, hold, asked)
 
 
 def _price(defined: RewardDefined, wallet: str | None) -> RewardPrice:
@@ -145,10 +149,11 @@ def _price(defined: RewardDefined, wallet: str | None) -> RewardPrice:
 
 async def _require_eligible(
     redemptions: Redemptions, reward: Reward, wanted: Redeem, price: RewardPrice, now: int
-) -> None:
+) -> Account:
     """Raise ``refused`` with all reasons at once. Points and limits are decided by the account.
 
-    So an account as it was lately will do for letting somebody pass, but not for refusing.
+    So an account as it was lately will do for letting somebody pass, but not for refusing. Returns
+    the account that was looked at.
     """
     rewards, defined, member_id = redemptions.rewards, reward.defined, wanted.member_id
     assert defined is not None
@@ -164,9 +169,11 @@ async def _require_eligible(
         )
         return reasons(reward, candidate, now, wanted.quantity)
 
-    if not why_not((await redemptions.ledger.heads([member_id]))[member_id].state):
-        return
-    if why := why_not(await rewards.account_of(member_id, now)):
+    account = (await redemptions.ledger.heads([member_id]))[member_id].state
+    if not why_not(account):
+        return account
+    account = await rewards.account_of(member_id, now)
+    if why := why_not(account):
         raise ServiceError(
             "refused",
             why[0].code,
@@ -176,6 +183,7 @@ async def _require_eligible(
                 for each in why
             ],
         )
+    return account
 
 
 def _require_proof(redemptions: Redemptions, points: int, money: int, caller: Caller) -> None:

@@ -1,7 +1,7 @@
 """What redemptions work with: the catalogue, the ledger, and a list of each member's redemptions.
 
 What became of a redemption is told by its member's account alone. The list only says which there
-are; it is written behind the answer, and again by whoever follows the entries.
+are; it is written by whoever follows the entries, and where that takes long, behind the answer.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from services.points.commands import body_of
 from services.points.domain.errors import NotKnown
 from services.points.domain.redemptions import Redemption, keys_of, told
 from services.points.policy import Rules
+from services.points.rewards.turnstile import unless
 from services.points.rewards.wiring import Rewards
 from services.points.views import Ledger
 
@@ -27,7 +28,7 @@ REDEMPTIONS = Collection(
     "redemptions", fields={"member_id": str, "rank": int}, indexes=(("member_id", "rank"),)
 )
 """By redemption: whose it is. ``rank`` falls with time, so that the newest come first."""
-BEHIND_SECONDS = 0.02
+BEHIND_SECONDS = 1.0
 Began = tuple[str, str, int]
 """A redemption that began: its id, its member, the time of its hold."""
 
@@ -114,14 +115,15 @@ async def _told(
     return {each: redemption for each, redemption in found if redemption is not None}
 
 
-async def note(redemptions: Redemptions, began: Sequence[Began]) -> None:
-    """Put redemptions into the list, those that are not there yet; again changes nothing."""
+async def note_missing(redemptions: Redemptions, began: Sequence[Began]) -> None:
+    """Put redemptions into the list, most of which are there."""
     views, ids = redemptions.rewards.views, list({each[0] for each in began})
     there = await views.load(REDEMPTIONS, ids) if ids else {}
-    await _save(redemptions, [each for each in began if each[0] not in there])
+    await note(redemptions, [each for each in began if each[0] not in there])
 
 
-async def _save(redemptions: Redemptions, began: Sequence[Began]) -> None:
+async def note(redemptions: Redemptions, began: Sequence[Began]) -> None:
+    """Put redemptions into the list; those that are there stay as they are."""
     documents = [
         Document(redemption_id, 0, b"{}", {"member_id": member_id, "rank": -at})
         for redemption_id, member_id, at in dict.fromkeys(began)
@@ -131,14 +133,15 @@ async def _save(redemptions: Redemptions, began: Sequence[Began]) -> None:
 
 
 class Notes:
-    """What is to be put into the list, behind the answers and several at once.
+    """What is to be put into the list unless it is there, a second behind the answers.
 
-    What a crash leaves unwritten, whoever follows the entries writes. Belongs to one event loop.
+    By then whoever follows the entries has written it, as a rule. Belongs to one event loop.
     """
 
     def __init__(self) -> None:
         self._waiting: list[Began] = []
         self._writing: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
 
     def add(self, redemptions: Redemptions, began: Began) -> None:
         """Have a redemption put into the list soon."""
@@ -149,19 +152,21 @@ class Notes:
     async def written(self) -> None:
         """Return when all that was added stands in the list, or cannot be written."""
         if self._writing is not None and not self._writing.done():
+            self._hurry.set()
             await asyncio.wait([self._writing])
 
     async def _write(self, redemptions: Redemptions) -> None:
         while self._waiting:
-            await asyncio.sleep(BEHIND_SECONDS)
+            await unless(self._hurry, BEHIND_SECONDS)
             began, self._waiting = self._waiting, []
             with suppress(ServiceError):  # the store is out: the follower writes them
-                await _save(redemptions, began)
+                await note_missing(redemptions, began)
 
 
 class _Hold(msgspec.Struct, frozen=True):
     hold_id: str
     reward_id: str | None = None
+    quantity: int = 1
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -181,6 +186,7 @@ class Moved:
     redemption_id: str
     reward_id: str
     at: int
+    quantity: int = 1
 
 
 def moved(fact: Fact) -> Moved | None:
@@ -190,8 +196,8 @@ def moved(fact: Fact) -> Moved | None:
     entry = _entry.decode(fact.body)
     if entry.hold is None or entry.hold.reward_id is None:
         return None
-    hold = entry.hold
-    return Moved(entry.kind, fact.owner, hold.hold_id, entry.hold.reward_id, fact.occurred_at)
+    hold, reward_id = entry.hold, entry.hold.reward_id
+    return Moved(entry.kind, fact.owner, hold.hold_id, reward_id, fact.occurred_at, hold.quantity)
 
 
 async def rebuild(redemptions: Redemptions) -> int:

@@ -7,10 +7,18 @@ from contextlib import suppress
 from dataclasses import replace
 
 from kit.errors import ServiceError
-from services.points.commands import Outcome, carry_out, digest
+from services.points.commands import Outcome, carry_out, digest, ending
 from services.points.domain.advancing import end_of_hold
 from services.points.domain.errors import AlreadyEnded, NotKnown
-from services.points.domain.holding import Cancel, Capture, Fulfil, Release, end_of_redemption
+from services.points.domain.holding import (
+    Cancel,
+    Capture,
+    Fulfil,
+    Release,
+    RuleOut,
+    end_of_redemption,
+    hold_key,
+)
 from services.points.domain.redemptions import Redemption
 from services.points.rewards import queries
 from services.points.rewards.redemptions import Redemptions, require
@@ -94,6 +102,19 @@ async def release(redemptions: Redemptions, known: Redemption, by: str, reason: 
     await _end(redemptions, asked, end_of_hold(known.redemption_id), "hold")
 
 
+async def rule_out(redemptions: Redemptions, member_id: str, redemption_id: str) -> bool:
+    """Have a redemption never begin, so that its stock can go back; False when it has begun."""
+    key, policy = hold_key(redemption_id), redemptions.rules.policy
+    asked = RuleOut(member_id, redemption_id, redemptions.clock())
+    try:
+        await carry_out(redemptions.ledger, policy, asked, key, digest("RuleOut", key))
+    except ServiceError as error:
+        if error.code != "idempotency_key_reused":
+            raise
+        return False
+    return True
+
+
 async def hand_over(redemptions: Redemptions, known: Redemption, by: str) -> None:
     """Mark a confirmed redemption as fulfilled, unless it ended another way meanwhile."""
     asked = Fulfil(known.member_id, known.redemption_id, redemptions.clock(), by)
@@ -116,7 +137,7 @@ async def _end(
     redemptions: Redemptions, asked: Capture | Release | Fulfil | Cancel, key: str, what: str
 ) -> Outcome | None:
     """One of several ways to end; None when it ended another way, which the account tells."""
-    content = digest(type(asked).__name__, key)
+    content = ending(type(asked).__name__, key)
     policy = redemptions.rules.policy
     with suppress(NotKnown, AlreadyEnded):
         return await carry_out(redemptions.ledger, policy, asked, key, content, what)

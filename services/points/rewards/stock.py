@@ -58,6 +58,16 @@ class Shelf:
 
 
 @dataclass(frozen=True, slots=True)
+class Paid:
+    """What a redemption took and has paid for."""
+
+    shelf: Shelf
+    redemption_id: str
+    member_id: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """Where a redemption's stock is, and what became of it: facts by key, for each slice."""
 
@@ -205,6 +215,27 @@ class Shop:
             raise NotOpen(redemption_id)
         for owner in taken.places.keys() - set(taken.is_("settle")):
             done(await self.close(owner, command))
+
+    async def settle_all(self, paid: Sequence[Paid]) -> list[Paid]:
+        """Settle what was taken in the members' own slices, all of it at once.
+
+        Returns what was not settled by this: most of it was before, the rest is for ``settle``.
+        """
+        asked = [
+            self._asked(
+                owner_of(each.shelf.reward_id, each.shelf.home(each.member_id)),
+                f"settle:{each.redemption_id}",
+                Settle(each.shelf.reward_id, each.redemption_id),
+                b"",
+            )
+            for each in paid
+        ]
+        results = await self._turnstile.pass_all(asked)
+        return [
+            each
+            for each, result in zip(paid, results, strict=True)
+            if result.error is not None or _settled_now(result) != each.quantity
+        ]
 
     async def give_back(self, shelf: Shelf, redemption_id: str, member_id: str) -> int:
         """Put back what the redemption took, settled or not; how many. Again changes nothing."""

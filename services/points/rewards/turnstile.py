@@ -25,13 +25,13 @@ from kit.streams import Command, New, Result, Streams
 S = TypeVar("S")
 C = TypeVar("C")
 MOST_IN_BATCH = 256
-KEEP_SECONDS = 0.25
+KEEP_SECONDS = 1.0
 
 
 @dataclass
 class _Batch(Generic[C]):
+    results: "asyncio.Future[list[Result]]"
     commands: list[Command[C]] = field(default_factory=list)
-    results: "asyncio.Future[list[Result]] | None" = None
 
 
 class Turnstile(Generic[S, C]):
@@ -44,44 +44,49 @@ class Turnstile(Generic[S, C]):
         self._moved: set[str] = set()
         self._keeping: asyncio.Task[None] | None = None
         self._kept_at = 0.0
+        self._hurry = asyncio.Event()
 
     async def pass_(self, command: Command[C]) -> Result:
         """Carry out one command; what became of it. Raises as ``Streams.execute`` does."""
+        results, place = self._join(command)
+        # Shielded: a caller who goes away must not take the others' batch along.
+        return (await asyncio.shield(results))[place]
+
+    async def pass_all(self, commands: Sequence[Command[C]]) -> list[Result]:
+        """Carry out several commands, in order and in as few batches as they need."""
+        waiting = [self._join(command) for command in commands]
+        return [(await asyncio.shield(results))[place] for results, place in waiting]
+
+    def _join(self, command: Command[C]) -> "tuple[asyncio.Future[list[Result]], int]":
+        """Join the batch that goes next; where its results will be, and the place in them."""
         batch = self._next
         if batch is None:
-            batch = self._next = _Batch()
-            batch.results = asyncio.get_running_loop().create_future()
-            self._last = asyncio.create_task(self._run(batch, batch.results, self._last))
-        place = len(batch.commands)
+            batch = self._next = _Batch(asyncio.get_running_loop().create_future())
+            self._last = asyncio.create_task(self._run(batch, self._last))
         batch.commands.append(command)
         if len(batch.commands) == MOST_IN_BATCH:
             self._next = None
-        assert batch.results is not None
-        # Shielded: a caller who goes away must not take the others' batch along.
-        return (await asyncio.shield(batch.results))[place]
+        return batch.results, len(batch.commands) - 1
 
     async def idle(self) -> None:
         """Return when nothing is on its way, documents neither."""
-        for task in (self._last, self._keeping):
-            if task is not None and not task.done():
-                await asyncio.wait([task])
+        if self._last is not None and not self._last.done():
+            await asyncio.wait([self._last])
+        if self._keeping is not None and not self._keeping.done():
+            self._hurry.set()
+            await asyncio.wait([self._keeping])
 
-    async def _run(
-        self,
-        batch: _Batch[C],
-        results: "asyncio.Future[list[Result]]",
-        before: "asyncio.Task[None] | None",
-    ) -> None:
+    async def _run(self, batch: _Batch[C], before: "asyncio.Task[None] | None") -> None:
         if before is not None:
             await asyncio.wait([before])
         if self._next is batch:
             self._next = None
         try:
-            results.set_result(await self._execute(batch.commands))
+            batch.results.set_result(await self._execute(batch.commands))
         except ServiceError as error:
-            _fail(results, error)
+            _fail(batch.results, error)
         except Exception as error:
-            _fail(results, error)
+            _fail(batch.results, error)
             raise
         self._moved.update(command.owner for command in batch.commands)
         if self._keeping is None or self._keeping.done():
@@ -105,13 +110,21 @@ class Turnstile(Generic[S, C]):
         return result
 
     async def _keep(self) -> None:
-        """Write the documents: at once after a quiet time, else a few times a second."""
+        """Write the documents: at once after a quiet time or when asked to, else once a second."""
         while self._moved:
-            await asyncio.sleep(max(0.0, self._kept_at + KEEP_SECONDS - time.monotonic()))
+            await unless(self._hurry, self._kept_at + KEEP_SECONDS - time.monotonic())
             moved, self._moved = self._moved, set()
             with suppress(ServiceError):  # the store is out: whoever keeps the documents next, does
                 await self._streams.keep(moved)
             self._kept_at = time.monotonic()
+
+
+async def unless(hurry: asyncio.Event, seconds: float) -> None:
+    """Wait some seconds, or until somebody is in a hurry, which is over then."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(max(0.0, seconds)):
+            await hurry.wait()
+    hurry.clear()
 
 
 def _fail(results: "asyncio.Future[list[Result]]", error: Exception) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -37,10 +38,11 @@ async def worker(store: StoreSettings, clock: TestClock) -> AsyncIterator[Wiring
         yield wired
 
 
-async def held(elsewhere: Wiring) -> None:
-    """Hold 5 of M1's points for half an hour."""
+async def held(elsewhere: Wiring, capture: bool = False) -> None:
+    """Hold 5 of M1's points for half an hour, or take them at once."""
     now = elsewhere.clock()
     hold = PlaceHold("M1", "request:h", "h", "base", 5, now, now + 30 * MINUTE, "table", "M1")
+    hold = replace(hold, capture=capture)
     await carry_out(elsewhere.ledger, elsewhere.rules.policy, hold, hold.key, digest("h"))
 
 
@@ -58,8 +60,33 @@ async def test_a_hold_that_another_process_placed_is_in_the_index(
 ) -> None:
     async with process(store, clock) as api:
         await held(api)
-    await worker.follower.handle(await worker.entries.unpublished())
+    (_, hold) = await worker.entries.unpublished()
+    await worker.follower.handle([hold])
     assert await due(worker) == {"M1": clock.now + 30 * MINUTE}
+
+
+async def test_what_was_held_and_taken_at_once_leaves_nothing_due_and_is_seen_by_the_next_posting(
+    worker: Wiring, store: StoreSettings, clock: TestClock
+) -> None:
+    await worker.follower.handle(await worker.entries.unpublished())
+    async with process(store, clock) as api:
+        await held(api, capture=True)
+    facts = (await worker.entries.unpublished())[1:]
+    await worker.follower.handle(facts)
+    assert await due(worker) == {}
+    assert worker.ledger.outdated({"M1": facts[-1].seq}) == ["M1"]
+    assert (await worker.ledger.heads(["M1"]))["M1"].seq == facts[-1].seq == 3
+    assert (await due(worker), await audit.findings(worker)) == ({}, [])
+
+
+async def test_a_hold_taken_in_a_later_batch_is_no_longer_due(
+    worker: Wiring, store: StoreSettings, clock: TestClock
+) -> None:
+    async with process(store, clock) as api:
+        await held(api, capture=True)
+    for fact in await worker.entries.unpublished():
+        await worker.follower.handle([fact])
+    assert await due(worker) == {}
 
 
 async def test_a_worker_that_missed_a_hold_times_it_out_all_the_same(

@@ -1,6 +1,9 @@
-"""A store that dies at its n-th write: just after the one before it has landed."""
+"""Stores that die at their n-th write, just after the one before it has landed, or go slowly.
 
-from collections.abc import Sequence
+``one_by_one``: each fact of an append is a write of its own, as on a database without transactions.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +32,8 @@ class Fuse:
 class DyingStore:
     """A store whose journals and views share a fuse."""
 
-    def __init__(self, store: Store, fuse: Fuse) -> None:
-        self._store, self._fuse = store, fuse
+    def __init__(self, store: Store, fuse: Fuse, one_by_one: bool = False) -> None:
+        self._store, self._fuse, self._one_by_one = store, fuse, one_by_one
         self._views: Any = DyingViews(store.views, fuse)
 
     @property
@@ -39,26 +42,43 @@ class DyingStore:
         return views
 
     def journal(self, name: str) -> Journal:
-        dying: Any = DyingJournal(self._store.journal(name), self._fuse)
-        journal: Journal = dying
+        async def burn() -> None:
+            self._fuse.burn()
+
+        before: Any = Before(self._store.journal(name), burn, self._one_by_one)
+        journal: Journal = before
         return journal
 
     async def close(self) -> None:
         await self._store.close()
 
 
-class DyingJournal:
-    """A journal on a fuse."""
+class Before:
+    """A journal that does something before each write; each fact may be one."""
 
-    def __init__(self, journal: Journal, fuse: Fuse) -> None:
-        self._journal, self._fuse = journal, fuse
+    def __init__(
+        self, journal: Journal, act: Callable[[], Awaitable[None]], one_by_one: bool = False
+    ) -> None:
+        self._journal, self._act, self._one_by_one = journal, act, one_by_one
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
 
     async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
-        self._fuse.burn()
-        return await self._journal.append(drafts)
+        if not self._one_by_one:
+            await self._act()
+            return await self._journal.append(drafts)
+        outcomes: list[Appended] = []
+        stopped: set[str] = set()
+        for draft in drafts:
+            if draft.stream in stopped:
+                outcomes.append(Appended("not_tried"))
+                continue
+            await self._act()
+            outcomes += await self._journal.append([draft])
+            if outcomes[-1].outcome != "appended":
+                stopped.add(draft.stream)
+        return outcomes
 
 
 class DyingViews:

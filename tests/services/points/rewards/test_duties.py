@@ -23,7 +23,7 @@ UNTIL = START + 900 * SECOND
 CAME: dict[str, Became] = {"r0": "live", "r1": "confirmed", "r2": "gone"}
 
 
-async def status(member_id: str, redemption_id: str) -> Became:
+async def status(member_id: str, redemption_id: str, reward_id: str) -> Became:
     assert member_id == "M" + redemption_id
     return CAME[redemption_id]
 
@@ -103,7 +103,7 @@ async def test_more_slices_than_a_page_that_live_on_do_not_hide_the_others(
             member = next(f"M{m}" for m in range(9999) if shelf.home(f"M{m}") == place)
             await rewards.shop.take(shelf, f"x{n}-{place}", member, UNTIL - 256 + n * 64 + place)
 
-    async def last_is_gone(member_id: str, redemption_id: str) -> Became:
+    async def last_is_gone(member_id: str, redemption_id: str, reward_id: str) -> Became:
         return "gone" if redemption_id == "x3-63" else "live"
 
     assert await closed(rewards, last_is_gone, UNTIL) == 1

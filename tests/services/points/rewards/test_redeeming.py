@@ -17,6 +17,7 @@ from services.points.domain.meters import VelocityExceeded
 from services.points.rewards import commands
 from services.points.rewards.redeeming import Caller, cancel, confirm, fulfil, redeem
 from services.points.rewards.redemptions import Redemptions, page, rebuild
+from services.points.rewards.stock import Shelf
 from tests.services.points.rewards.making import card, carded, delivery, mug
 from tests.services.points.rewards.redeeming import (
     CLERK,
@@ -120,16 +121,32 @@ async def test_what_is_in_the_way_is_all_said_and_nothing_happens(
     assert await stock(redemptions) == (5, 0, 0)
 
 
-async def test_what_is_sold_out_gives_the_points_back_and_stays_refused_for_this_request(
+async def test_what_is_sold_out_leaves_no_trace_and_may_be_asked_for_again(
     redemptions: Redemptions,
 ) -> None:
     await shop(redemptions, 0)
+    before = await entries(redemptions)
     with pytest.raises(ServiceError, match="sold_out"):
         await redeem(redemptions, wish())
+    assert await entries(redemptions) == before
+    await commands.add_stock(redemptions.rewards, delivery(3), "more")
+    assert (await redeemed(redemptions, wish())).status == "confirmed"
+    assert await findings(redemptions) == []
+
+
+async def test_a_reservation_of_what_is_sold_out_gives_the_points_back_and_stays_refused(
+    redemptions: Redemptions,
+) -> None:
+    await shop(redemptions, 0)
+    asked = wish(confirm=False)
+    with pytest.raises(ServiceError, match="sold_out"):
+        await redeem(redemptions, asked)
     assert await balance(redemptions) == 1_000
     await commands.add_stock(redemptions.rewards, delivery(3), "more")
-    with pytest.raises(ServiceError, match="sold_out"):
-        await redeem(redemptions, wish())
+    for again in (asked, wish()):
+        with pytest.raises(ServiceError, match="sold_out"):
+            await redeem(redemptions, again)
+    assert await redemptions.rewards.shop.left(Shelf("mug", 16)) == 3
     assert (await redeemed(redemptions, wish("k2"))).status == "confirmed"
     assert await findings(redemptions) == []
 

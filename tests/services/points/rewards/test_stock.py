@@ -10,7 +10,7 @@ from kit.errors import ServiceError
 from kit.streams import New
 from services.points.domain.stock import NotOpen, Slice, SoldOut, TakeClosed
 from services.points.rewards import audit, commands
-from services.points.rewards.stock import Shelf, facts_of
+from services.points.rewards.stock import Paid, Shelf, facts_of
 from services.points.rewards.turnstile import Turnstile
 from services.points.rewards.views import Asked
 from services.points.rewards.wiring import Rewards
@@ -118,6 +118,25 @@ async def test_giving_back_and_settling_happen_once(rewards: Rewards) -> None:
     assert await rewards.shop.left(shelf) == 4
     assert len(await facts(rewards, "StockSettled")) == 1
     assert len(await facts(rewards, "StockGivenBack")) == 1
+
+
+async def test_what_many_paid_for_is_settled_at_once_and_what_is_left_is_told(
+    rewards: Rewards,
+) -> None:
+    shelf = await stocked(rewards, 16)
+    for name, many in (("r1", 1), ("r2", 1), ("r3", 3)):
+        assert await take(rewards, shelf, name, "M" + name, many) == "taken"
+    assert await take(rewards, shelf, "r4", "Mr4") == "taken"
+    await rewards.shop.give_back(shelf, "r4", "Mr4")
+    paid = [
+        Paid(shelf, name, "M" + name, 3 if name == "r3" else 1)
+        for name in ("r1", "r2", "r3", "r4", "r5")
+    ]
+    assert await rewards.shop.settle_all(paid) == paid[2:]
+    assert len(await facts(rewards, "StockSettled")) == 3  # of the third only what was at home
+    assert await rewards.shop.settle_all(paid) == paid
+    await rewards.shop.settle(shelf, "r3", "Mr3", 3)
+    assert await audit.findings(rewards) == []
 
 
 async def test_what_was_settled_goes_back_once_when_it_is_cancelled(rewards: Rewards) -> None:

@@ -1,0 +1,54 @@
+"""The steps of a pass over streams: what each command made, and whether that has landed."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from contracts.envelope import Fact
+from kit.errors import ServiceError
+from kit.journal.port import Appended, Draft
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One command of a pass: each fact with its place among the drafts (None: known before)."""
+
+    place: int
+    facts: tuple[tuple[Fact, int | None], ...] = ()
+    error: ServiceError | None = None
+
+
+def is_silent(step: Step) -> bool:
+    """Whether there was nothing to do: no append tells that this was decided on an old head."""
+    return not step.facts and step.error is None
+
+
+def first_missed(step: Step, outcomes: Sequence[Appended]) -> Appended | None:
+    """Return the outcome of the step's first draft that did not land."""
+    landed = (outcomes[place] for _, place in step.facts if place is not None)
+    return next((outcome for outcome in landed if outcome.outcome != "appended"), None)
+
+
+def is_own(step: Step, outcomes: Sequence[Appended], key: str) -> bool:
+    """Whether the fact that is in the way bears the command's own key: its key was misused.
+
+    Another fact of a command may be made by others, too (what time brings): that is a lost race.
+    """
+    for fact, place in step.facts:
+        if place is not None and outcomes[place].outcome != "appended":
+            return fact.key == key
+    return False
+
+
+def fact_of(draft: Draft) -> Fact:
+    """The fact that a draft becomes when it lands."""
+    return Fact(
+        draft.stream,
+        draft.seq,
+        draft.key,
+        draft.type,
+        draft.occurred_at,
+        draft.posted_at,
+        msgspec.Raw(draft.body),
+        draft.version,
+        draft.trace,
+    )
