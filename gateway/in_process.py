@@ -50,13 +50,13 @@ class InProcess:
         if method not in ("GET", "HEAD"):
             framed.append(_framing(scope, body, first))
         asked = self._scope(method, path, scope["query_string"], framed)
-        await self._exchange(asked, _Exchange(method, body, first, answer))
+        await self._exchange(asked, _Exchange(body, first, answer))
 
     async def get(self, path: str, query: bytes, headers: Headers, most_bytes: int) -> Found:
         """Call the app and keep what it answers."""
         collected = _Collected(most_bytes)
         asked = self._scope("GET", path, query, [self._host, *headers])
-        await self._exchange(asked, _Exchange("GET", _no_body(), b"", collected))
+        await self._exchange(asked, _Exchange(_no_body(), b"", collected))
         return Found(collected.status, collected.document())
 
     def _scope(self, method: str, path: str, query: bytes, headers: Headers) -> Scope:
@@ -94,10 +94,9 @@ class _Exchange:
     gone, and what it still answers is dropped, as its own server would do.
     """
 
-    __slots__ = ("_answer", "_begun", "_body", "_first", "_headless", "answered")
+    __slots__ = ("_answer", "_begun", "_body", "_first", "answered")
 
-    def __init__(self, method: str, body: Body, first: bytes, answer: Answer) -> None:
-        self._headless = method == "HEAD"
+    def __init__(self, body: Body, first: bytes, answer: Answer) -> None:
         self._body = body
         self._first: bytes | None = first
         self._answer = answer
@@ -137,8 +136,7 @@ class _Exchange:
             await self._answer.begin(message["status"], message.get("headers", ()))
             return
         more = message.get("more_body", False)
-        data = b"" if self._headless else message.get("body", b"")
-        await self._answer.piece(data, more=more)
+        await self._answer.piece(message.get("body", b""), more=more)
         if not more and not self.answered.done():
             self.answered.set_result(None)
 

@@ -5,7 +5,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware import Middleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp
@@ -17,6 +16,7 @@ from kit.http.health import Check, Health, health_router
 from kit.http.json_body import JsonRoute
 from kit.http.openapi import api_routes, declare_roles, document
 from kit.http.problems import install_problems
+from kit.http.routes import Routes
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Any]]
 
@@ -79,7 +79,7 @@ class _App(FastAPI):
 
         Edge is the last catch, BodyLimit counts bodies, and the framework's tracing is off.
         """
-        app: ASGIApp = AsyncExitStackMiddleware(self.router)
+        app: ASGIApp = Routes(self)
         app = ExceptionMiddleware(app, handlers=self.exception_handlers)
         for layer in reversed(self.user_middleware):
             app = layer.cls(app, *layer.args, **layer.kwargs)
