@@ -12,6 +12,7 @@ from typing import Any
 
 from kafka import errors
 
+from kit.bus.kafka_selector import KafkaSelector
 from kit.errors import ServiceError, Unavailable
 
 _OUT_OF_BOUNDS = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
@@ -65,6 +66,7 @@ def common_options(servers: Sequence[str], settings: KafkaSettings) -> dict[str,
         "bootstrap_timeout_ms": round(settings.connect_timeout_seconds * 1000),
         "request_timeout_ms": 10_000,
         "reconnect_backoff_max_ms": 1_000,
+        "selector": KafkaSelector,
         **settings.client,
     }
 

@@ -40,8 +40,7 @@ class KafkaPublisher:
         with kafka_errors():
             producer = self._connected()
             try:
-                placed = [(self._partition(producer, it), it) for it in messages]
-                for wave in waves(placed):
+                for wave in waves(_placed(producer, messages)):
                     self._publish_wave(producer, wave)
             except errors.KafkaError:
                 self.close(0.0)
@@ -65,12 +64,6 @@ class KafkaPublisher:
                 allow_auto_create_topics=False,
             )
         return self._producer
-
-    def _partition(self, producer: Any, message: Message) -> int:
-        partitions = producer.partitions_for(message.topic)
-        if not partitions:
-            raise errors.UnknownTopicOrPartitionError(message.topic)
-        return partition_of(message.key, len(partitions))
 
     def _publish_wave(self, producer: Any, wave: Sequence[Placed]) -> None:
         futures = [
@@ -97,6 +90,17 @@ class KafkaPublisher:
             producer.close(timeout=seconds)
         except errors.KafkaTimeoutError:  # it then leaves its thread at work
             producer._sender.force_close()
+
+
+def _placed(producer: Any, messages: Sequence[Message]) -> list[Placed]:
+    """Say which partition each message goes to; a topic's are counted once."""
+    counts: dict[str, int] = {}
+    for topic in {message.topic for message in messages}:
+        partitions = producer.partitions_for(topic)
+        if not partitions:
+            raise errors.UnknownTopicOrPartitionError(topic)
+        counts[topic] = len(partitions)
+    return [(partition_of(it.key, counts[it.topic]), it) for it in messages]
 
 
 def waves(placed: Sequence[Placed]) -> Iterator[list[Placed]]:

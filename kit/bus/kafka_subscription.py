@@ -1,13 +1,15 @@
 """A member of a Kafka consumer group.
 
 kafka-python's consumer belongs to one thread, so each subscription has a thread of its own. A
-rebalance happens inside ``poll`` only, when the loop holds nothing uncommitted, so partitions are
-given up with everything finished and committed.
+rebalance happens inside ``poll`` only, when the loop holds nothing unfinished, so partitions are
+given up with everything finished and its commit under way: the broker reads it before the request
+to join that follows it on the same connection.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from kafka import (
@@ -60,6 +62,7 @@ class KafkaSubscription:
         self._consumer: Any = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"consume-{group}")
         self._progress = Progress()
+        self._refusal: Exception | None = None  # of the last commit
         self._places: tuple[TopicPartition, ...] = ()
         self._abandoned = False
         self._closed = False
@@ -74,8 +77,14 @@ class KafkaSubscription:
         return await self._in_thread(lambda: self._poll(limit, timeout))
 
     async def commit(self) -> None:
-        """Commit what was polled; what went to another member meanwhile is passed over."""
-        await self._in_thread(self._commit)
+        """Send off the commit of what was polled, and do not wait for the answer.
+
+        Until it is a good one, polls and commits say it again, and ``close`` waits for it. What
+        went to another member is passed over.
+        """
+        if not self._abandoned:  # nobody has seen what an abandoned poll brought
+            self._progress.finished()
+            self._send_commit()
 
     async def rewind(self) -> None:
         """Go back to the last commit."""
@@ -140,6 +149,7 @@ class KafkaSubscription:
             consumer = self._connected()
             if self._abandoned:
                 self._rewind()
+            self._commit_again()
             batches = consumer.poll(timeout_ms=round(timeout * 1000), max_records=limit)
             _keep_joining(consumer)
             self._places = tuple(self._assignment())
@@ -149,23 +159,24 @@ class KafkaSubscription:
                 messages += map(_received, records)
             return messages
 
-    def _commit(self) -> None:
-        offsets = self._progress.to_commit()
-        if not offsets:
-            return
-        with kafka_errors():
-            try:
-                self._consumer.commit(
-                    {place: OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()},
-                    timeout_ms=COMMIT_TIMEOUT_MS,
-                )
-            except errors.CommitFailedError:
-                self._progress.lost(offsets)
-                return
-            except errors.RebalanceInProgressError:
-                self._progress.finished()  # still ours perhaps: the next commit carries it, too
-                return
-        self._progress.committed()
+    def _send_commit(self) -> None:
+        if offsets := self._progress.to_commit():
+            with kafka_errors():
+                self._consumer.commit_async(_described(offsets), self._answered)
+
+    def _answered(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], answer: Any) -> None:
+        """Called by kafka-python, inside the next ``poll`` or ``commit_async``."""
+        if isinstance(answer, Exception) and not isinstance(answer, errors.CommitFailedError):
+            self._refusal = answer
+        else:  # or else they are somebody else's by now
+            self._progress.committed({place: it.offset for place, it in offsets.items()})
+
+    def _commit_again(self) -> None:
+        refusal, self._refusal = self._refusal, None
+        if isinstance(refusal, (errors.RebalanceInProgressError, errors.RetriableError)):
+            self._send_commit()
+        elif refusal is not None:
+            raise refusal
 
     def _rewind(self) -> None:
         self._abandoned = False
@@ -178,11 +189,23 @@ class KafkaSubscription:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             with kafka_errors():
-                consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)
+                try:
+                    self._commit_and_wait(consumer)
+                finally:
+                    consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)
+
+    def _commit_and_wait(self, consumer: Any) -> None:
+        if offsets := self._progress.to_commit():
+            with suppress(errors.CommitFailedError, errors.RebalanceInProgressError):
+                consumer.commit(_described(offsets), timeout_ms=COMMIT_TIMEOUT_MS)
+
+
+def _described(offsets: dict[TopicPartition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
+    return {place: OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()}
 
 
 class Progress:
-    """What was polled and what is finished, per partition, since the last commit."""
+    """What was polled, and what is finished and not known to be committed, per partition."""
 
     def __init__(self) -> None:
         self.arrivals = 0
@@ -197,18 +220,19 @@ class Progress:
 
     def to_commit(self) -> dict[TopicPartition, int]:
         """Return the offset to commit for each partition."""
-        return {**self._finished, **self._following}
+        return dict(self._finished)
 
     def finished(self) -> None:
-        """All of it is done, though the broker has not noted it: never go back behind it."""
-        self._finished = self.to_commit()
+        """All that was polled is done, though the broker has not noted it: never go back to it."""
+        self._finished.update(self._following)
         self._first.clear()
         self._following.clear()
 
-    def committed(self) -> None:
-        """The broker has noted it."""
-        self.finished()
-        self._finished.clear()
+    def committed(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """The broker has noted these; what was finished since is still to be committed."""
+        for place, offset in offsets.items():
+            if self._finished.get(place) == offset:
+                del self._finished[place]
 
     def begin_again(self) -> dict[TopicPartition, int]:
         """Return where each partition was before what is not finished."""

@@ -5,22 +5,22 @@ a partition has one owner at a time, and whoever lost it cannot commit for it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Message:
+
+class Message(msgspec.Struct, frozen=True):
     """A message to publish. ``key`` decides the partition; ``value`` is passed on as it is."""
 
     topic: str
     key: str
     value: bytes
-    headers: Mapping[str, bytes] = field(default_factory=dict)
+    headers: Mapping[str, bytes] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True):
     """A message as a consumer sees it; ``timestamp`` is the broker's, in microseconds."""
 
     topic: str
@@ -29,7 +29,7 @@ class Received:
     key: str
     value: bytes
     timestamp: int
-    headers: Mapping[str, bytes] = field(default_factory=dict)
+    headers: Mapping[str, bytes] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,11 @@ class Subscription(Protocol):
         """
 
     async def commit(self) -> None:
-        """Commit everything polled so far. A partition lost meanwhile is passed over."""
+        """Commit everything polled so far. A partition lost meanwhile is passed over.
+
+        A broker may note it a little later; ``close`` waits for that. Until it has, a crash brings
+        the messages again.
+        """
 
     async def rewind(self) -> None:
         """Go back to the last commit: the next poll returns the uncommitted messages again."""

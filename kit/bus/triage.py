@@ -15,16 +15,14 @@ from kit.bus.halts import Halt
 from kit.bus.port import Received
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True):
     """A message as a handler gets it: the fact, and how it came."""
 
     fact: Fact
     received: Received
 
 
-@dataclass(frozen=True, slots=True)
-class Aside:
+class Aside(msgspec.Struct, frozen=True):
     """A message that goes to the dead letters."""
 
     received: Received

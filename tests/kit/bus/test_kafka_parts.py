@@ -57,12 +57,14 @@ def test_going_back_returns_to_the_first_uncommitted_message() -> None:
     progress = Progress()
     progress.polled(PLACE, 5, 8)
     progress.polled(PLACE, 8, 12)
-    assert progress.to_commit() == {PLACE: 12}
-    assert progress.begin_again() == {PLACE: 5}
     assert progress.to_commit() == {}
+    assert progress.begin_again() == {PLACE: 5}
+    assert progress.begin_again() == {}
 
 
-def test_a_commit_during_a_rebalance_is_carried_by_the_next_and_never_gone_behind() -> None:
+def test_what_is_finished_is_committed_until_the_broker_has_noted_it_and_never_gone_behind() -> (
+    None
+):
     progress = Progress()
     progress.polled(PLACE, 5, 8)
     progress.finished()
@@ -70,13 +72,36 @@ def test_a_commit_during_a_rebalance_is_carried_by_the_next_and_never_gone_behin
     progress.polled(OTHER, 0, 3)
     assert progress.begin_again() == {PLACE: 8, OTHER: 0}
     assert progress.to_commit() == {PLACE: 8}
-    progress.committed()
+    progress.committed({PLACE: 8})
     assert progress.to_commit() == {}
+
+
+def test_a_late_answer_does_not_count_for_what_was_finished_after_it_was_asked() -> None:
+    progress = Progress()
+    progress.polled(PLACE, 5, 8)
+    progress.finished()
+    asked = progress.to_commit()
+    progress.polled(PLACE, 8, 12)
+    progress.polled(OTHER, 0, 3)
+    progress.finished()
+    progress.committed(asked)
+    assert progress.to_commit() == {PLACE: 12, OTHER: 3}
+
+
+def test_a_commit_that_was_not_taken_is_carried_by_the_next() -> None:
+    progress = Progress()
+    progress.polled(PLACE, 5, 8)
+    progress.finished()
+    progress.polled(OTHER, 0, 3)
+    progress.finished()
+    assert progress.to_commit() == {PLACE: 8, OTHER: 3}
 
 
 def test_a_partition_that_went_to_another_member_is_forgotten() -> None:
     progress = Progress()
     progress.polled(PLACE, 5, 8)
+    progress.finished()
+    progress.polled(PLACE, 8, 12)
     progress.lost([PLACE])
     assert progress.to_commit() == {}
     assert progress.begin_again() == {}

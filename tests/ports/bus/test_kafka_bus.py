@@ -1,6 +1,7 @@
 """What only the Kafka adapter has to bear: brokers that die, topics with settings of their own."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -113,6 +114,28 @@ async def test_a_broker_that_is_down_is_an_outage_and_consumers_go_on_after_it(
     while "after" not in received:
         received += values(await take(subscription, 1))
     assert set(received) <= {"lost?", "after"}
+
+
+async def test_a_commit_that_met_a_dead_broker_is_said_again_when_it_is_back(
+    bus: KafkaBus, topic: str, kafka_server: AnyKafka
+) -> None:
+    subscription = bus.subscribe([topic], "g")
+    await bus.publish([Message(topic, "M1", b"before")])
+    assert values(await take(subscription, 1)) == ["before"]
+    await asyncio.to_thread(kafka_server.kill)
+    await subscription.commit()
+    await asyncio.to_thread(kafka_server.restart)
+    async with asyncio.timeout(30):
+        while await lag(bus, topic):
+            assert await subscription.poll(10, 0.2) == []
+    gc.collect()  # what kafka-python leaves of refused connections, while that is still forgiven
+
+
+async def lag(bus: KafkaBus, topic: str) -> int:
+    try:
+        return await bus.lag([topic], "g")
+    except Unavailable:
+        return -1
 
 
 async def until_it_works(bus: KafkaBus, message: Message) -> None:
