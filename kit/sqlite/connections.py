@@ -19,8 +19,8 @@ BUSY_SECONDS = 10.0
 # system caches the file anyway; mapping it would only move that cache into our resident set.
 WRITER_CACHE_KIB = 8_192
 READER_CACHE_KIB = 4_096
-# A commit that trips a checkpoint pays for it, so checkpoints are rarer than by default (1,000).
-CHECKPOINT_PAGES = 4_000
+# A commit that trips a checkpoint pays for it: this is for what ``checkpoints`` leaves behind.
+CHECKPOINT_PAGES = 8_000
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
 _RETRY_SECONDS = 0.0005
 

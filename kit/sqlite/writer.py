@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kit.errors import ServiceError, Unavailable
+from kit.sqlite.checkpoints import Checkpoints
 from kit.sqlite.connections import connect, is_outage, retried
 
 Work = Callable[[sqlite3.Connection, Sequence[Any]], Sequence[Any]]
@@ -86,6 +87,7 @@ class Writer:
         self._closed = False
         self._full = True
         self._current: list[Job] = []
+        self._checkpoints = Checkpoints(path)
 
     def submit(self, job: Job) -> None:
         """Queue a job; its future is settled after the commit that holds it."""
@@ -124,7 +126,9 @@ class Writer:
                 _settle([(job, _outage(self._path, error)) for job in jobs])
             else:
                 _settle(self._commit(connection, jobs))
+                self._checkpoints.committed()
             self._current = []
+        self._checkpoints.finish()
         if connection is not None:
             connection.close()
 
