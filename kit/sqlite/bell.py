@@ -36,7 +36,7 @@ class Bell:
         self._listeners: set[Callable[[], None]] = set()
         self._others: dict[str, int] = {}
         self._listed_at = -1
-        self._ringing = False
+        self._ringing: asyncio.AbstractEventLoop | None = None
 
     @property
     def audible(self) -> bool:
@@ -63,13 +63,14 @@ class Bell:
         """Tell all who listen; those of other processes once for all rings of this moment."""
         for heard in tuple(self._listeners):
             heard()
-        if not self._ringing:
-            self._ringing = True
-            asyncio.get_running_loop().call_soon(self._ring_others)
+        loop = asyncio.get_running_loop()
+        if self._ringing is not loop:
+            self._ringing = loop
+            loop.call_soon(self._ring_others)
 
     def close(self) -> None:
         """Take the own pipe away, and let go of those of others."""
-        if self._ringing:
+        if self._ringing is not None:
             self._ring_others()
         for name in tuple(self._others):
             self._forget(name)
@@ -106,7 +107,7 @@ class Bell:
     def _ring_others(self) -> None:
         if self._closed:
             return
-        self._ringing = False
+        self._ringing = None
         self._look_for_others()
         for name, pipe in tuple(self._others.items()):
             try:

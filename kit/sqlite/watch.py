@@ -58,6 +58,9 @@ class Watch:
             self._waiting.discard(wait)
             wait.leave()
             deadline.cancel()
+            if self._timer is not None and not self._waiting:
+                self._timer.cancel()
+                self._timer = None
 
     def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
         quiet = loop.time() - self._stirred > QUIET_AFTER_SECONDS

@@ -210,6 +210,24 @@ async def test_two_event_loops_of_one_process_hear_each_other(hang: Hang, tmp_pa
     await asyncio.to_thread(thread.join)
 
 
+def test_a_bell_that_goes_on_in_another_event_loop_is_heard(tmp_path: Path) -> None:
+    here = Bell(tmp_path / "facts.db")
+
+    async def ring_and_listen() -> bool:
+        there = Bell(tmp_path / "facts.db")
+        heard = await heard_by(there, here.ring)
+        there.close()
+        return heard
+
+    loop = asyncio.new_event_loop()
+    loop.call_soon(here.ring)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    assert asyncio.run(ring_and_listen())
+    here.close()
+
+
 async def test_where_no_pipe_can_be_made_nobody_can_ring(hang: Hang, tmp_path: Path) -> None:
     (tmp_path / "bells").touch()
     here = hang("facts")

@@ -91,6 +91,7 @@ async def test_all_who_wait_share_one_timer(tmp_path: Path) -> None:
     files = [File(bell) for _ in range(5)]
     await asyncio.gather(*(waited(file, timeout=1.5 * LOOK_SECONDS) for file in files))
     assert {file.looks for file in files} == {2}
+    assert running_watch()._timer is None, "nobody waits any more"
     bell.close()
 
 
