@@ -149,12 +149,19 @@ class Streams(Generic[S, C]):
         A cached head may be behind what another process wrote; that is right for deciding, since
         an append on a stale head conflicts. A query asks for ``fresh`` heads.
         """
-        wanted = list(dict.fromkeys(owners))
-        heads = {o: h for o in wanted if (h := self._cache.get(o)) is not None}
-        cold = [o for o in wanted if o not in heads]
+        heads: dict[str, Head[S]] = {}
+        cold: list[str] = []
+        behind: list[str] = []
+        for owner in dict.fromkeys(owners):
+            if (head := self._cache.get(owner)) is None:
+                cold.append(owner)
+            else:
+                heads[owner] = head
+                if fresh or owner in self._behind:
+                    behind.append(owner)
         if cold:
             heads.update(await self._snapshots(cold))
-        if behind := wanted if fresh else [*cold, *(o for o in wanted if o in self._behind)]:
+        if behind := [*cold, *behind]:
             self._behind.difference_update(behind)
             heads.update(await self._caught_up({o: heads[o] for o in behind}))
             self._remember({o: heads[o] for o in behind})

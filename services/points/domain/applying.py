@@ -127,32 +127,31 @@ def _held(before: Account, after: Account, entry: PointsPosted, at: int) -> Acco
     hold = Hold(
         wallet, terms.until, parts, terms.purpose, terms.reward_id, terms.quantity, terms.money
     )
-    after = replace(
-        after,
-        holds={**after.holds, terms.hold_id: hold},
-        recent=_recent(after, at, hold.points),
-    )
+    holds = {**after.holds, terms.hold_id: hold}
+    recent = _recent(after, at, hold.points)
     if terms.reward_id is None:
-        return after
+        return replace(after, holds=holds, recent=recent)
     old = after.redeemed.get(terms.reward_id, Redeemed())
     latest = (*old.latest, (terms.hold_id, at, terms.quantity))[-MOST_REMEMBERED:]
     taken = Redeemed(old.total + terms.quantity, latest)
-    return replace(after, redeemed={**after.redeemed, terms.reward_id: taken})
+    redeemed = {**after.redeemed, terms.reward_id: taken}
+    return replace(after, holds=holds, recent=recent, redeemed=redeemed)
 
 
 def _captured(before: Account, after: Account, entry: PointsPosted, at: int) -> Account:
     """A hold is over. A reward it paid for can still be cancelled, so what was paid is kept."""
     terms = _told(entry.hold)
-    after = replace(after, holds=_without(after.holds, terms.hold_id))
+    holds = _without(after.holds, terms.hold_id)
     if terms.reward_id is None:
-        return after
+        return replace(after, holds=holds)
     paid = tuple(
         Parcel(lot_of(p), p.wallet, before.lots[lot_of(p)].expires, p.amount)
         for p in entry.postings
         if p.account.startswith("redemption/")
     )
     redemption = Redemption(terms.reward_id, terms.quantity, paid, terms.money)
-    return replace(after, redemptions={**after.redemptions, terms.hold_id: redemption})
+    redemptions = {**after.redemptions, terms.hold_id: redemption}
+    return replace(after, holds=holds, redemptions=redemptions)
 
 
 def _released(before: Account, after: Account, entry: PointsPosted, at: int) -> Account:

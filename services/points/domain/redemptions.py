@@ -6,8 +6,9 @@ key of its own and so there at most once: the hold, what ended the hold, what en
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from contracts.points import AccountMarked, PointsPosted
 from services.points.domain.advancing import end_of_hold
@@ -20,8 +21,7 @@ Told = tuple[int, PointsPosted | AccountMarked]
 """A fact's time and body."""
 
 
-@dataclass(frozen=True, slots=True)
-class Redemption:
+class Redemption(msgspec.Struct, frozen=True):
     """Times in microseconds. ``ended_at`` is when it was fulfilled, cancelled or released.
 
     An expired one without ``ended_at`` has run out, and nothing has told its account yet.

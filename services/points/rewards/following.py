@@ -48,7 +48,7 @@ async def follow(redemptions: Redemptions, facts: Sequence[Fact]) -> None:
             for each in redemption:
                 await _follow(redemptions, each)
 
-    rest = [found[redemption_id] for redemption_id in found.keys() - settled]
+    rest = [each for redemption_id, each in found.items() if redemption_id not in settled]
     await asyncio.gather(*map(one, rest))
 
 

@@ -35,6 +35,7 @@ from services.points.rewards.settling import (
     shelf_for,
     undo,
 )
+from services.points.rewards.stock import Shelf
 
 MINUTE = 60 * SECOND
 
@@ -123,9 +124,10 @@ async def _begin(
         await rewards.meters.count("device", wanted.device_id, redemption_id, points)
     hold = _hold(redemptions, reward.defined, redemption_id, wanted, price, now)
     asked = digest(wanted.reward_id, wanted.quantity, price.wallet)
-    if wanted.confirm and allows(account, hold):
-        return await at_once(redemptions, replace(hold, capture=True), asked)
-    return await place(redemptions, hold, asked)
+    if hold.capture and allows(account, hold):
+        shelf = Shelf(wanted.reward_id, reward.defined.slices)
+        return await at_once(redemptions, shelf, hold, asked)
+    return await place(redemptions, replace(hold, capture=False), asked)
 
 
 def _price(defined: RewardDefined, wallet: str | None) -> RewardPrice:
@@ -230,6 +232,7 @@ def _hold(
         ),
         velocity=redemptions.rules.per_member,
         cooling=redemptions.rules.cooling,
+        capture=wanted.confirm,
     )
 
 

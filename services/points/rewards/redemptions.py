@@ -138,7 +138,8 @@ class Notes:
     By then whoever follows the entries has written it, as a rule. Belongs to one event loop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, behind_seconds: float = BEHIND_SECONDS) -> None:
+        self._behind_seconds = behind_seconds
         self._waiting: list[Began] = []
         self._writing: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
@@ -157,7 +158,7 @@ class Notes:
 
     async def _write(self, redemptions: Redemptions) -> None:
         while self._waiting:
-            await unless(self._hurry, BEHIND_SECONDS)
+            await unless(self._hurry, self._behind_seconds)
             began, self._waiting = self._waiting, []
             with suppress(ServiceError):  # the store is out: the follower writes them
                 await note_missing(redemptions, began)

@@ -4,7 +4,8 @@ Each of these may be done again and by anybody; the account has decided before.
 """
 
 from contextlib import suppress
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kit.errors import ServiceError
 from services.points.commands import Outcome, carry_out, digest, ending

@@ -131,9 +131,10 @@ PLANTED = (
     Plant(
         "a hold is captured twice",
         "applying",
-        "    after = replace(after, holds=_without(after.holds, terms.hold_id))\n"
-        "    if terms.reward_id is None:\n        return after\n    paid",
-        "    if terms.reward_id is None:\n        return after\n    paid",
+        "    holds = _without(after.holds, terms.hold_id)\n    if terms.reward_id is None:\n"
+        "        return replace(after, holds=holds)\n    paid",
+        "    holds = after.holds\n    if terms.reward_id is None:\n"
+        "        return replace(after, holds=holds)\n    paid",
     ),
     Plant(
         "a part capture keeps the rest",

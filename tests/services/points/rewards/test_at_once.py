@@ -211,8 +211,9 @@ async def test_what_was_ruled_out_before_its_stock_went_back_takes_no_points(
     await redemptions.rewards.shop.take(SHELF, RDM, "M1", START + 15 * MINUTE)
     clock.now += 15 * MINUTE
     assert await status_of(redemptions)("M1", RDM, "mug") == "gone"
-    with pytest.raises(TakeClosed, match="new key"):
-        await redeem(redemptions, wish())
+    for confirm in (False, True):
+        with pytest.raises(TakeClosed, match="new key"):
+            await redeem(redemptions, wish(confirm=confirm))
     assert (await balance(redemptions), await stock(redemptions)) == (1_000, (5, 0, 0))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from services.points.domain.errors import AlreadyEnded, LimitReached, NotKnown, 
 from services.points.domain.meters import VelocityExceeded
 from services.points.rewards import commands
 from services.points.rewards.redeeming import Caller, cancel, confirm, fulfil, redeem
-from services.points.rewards.redemptions import Redemptions, page, rebuild
+from services.points.rewards.redemptions import REDEMPTIONS, Notes, Redemptions, page, rebuild
 from services.points.rewards.stock import Shelf
 from tests.services.points.rewards.making import card, carded, delivery, mug
 from tests.services.points.rewards.redeeming import (
@@ -393,6 +394,28 @@ async def test_the_list_is_newest_first_and_is_rebuilt_from_the_ledger(
     assert await rebuild(redemptions) == 5
     assert await listed() == expected
     assert (await page(redemptions, "M2", 3, None)).items == []
+
+
+async def test_whoever_looks_at_the_list_does_not_wait_for_it_to_be_written(
+    redemptions: Redemptions,
+) -> None:
+    await shop(redemptions, 9, 9_000)
+    slowly = replace(redemptions, notes=Notes(behind_seconds=60.0))
+    async with asyncio.timeout(5):
+        for n in range(1, 3):
+            await redeem(slowly, wish(f"k{n}"))
+            assert await redemptions.rewards.views.count(REDEMPTIONS) == {"": n - 1}
+            assert len((await page(slowly, "M1", 9, None)).items) == n
+
+
+async def test_who_follows_the_ledger_writes_the_list(redemptions: Redemptions) -> None:
+    await shop(redemptions, 9, 9_000)
+    slowly = replace(redemptions, notes=Notes(behind_seconds=60.0))
+    for n in range(3):
+        await redeem(slowly, wish(f"k{n}"))
+    for _ in range(2):
+        await followed(redemptions)
+        assert await redemptions.rewards.views.count(REDEMPTIONS) == {"": 3}
 
 
 async def test_a_retry_is_not_refused_for_what_is_in_the_way_by_now(
