@@ -26,8 +26,11 @@ T = TypeVar("T")
 # A stream's n-th draft goes in round n. Where a stream has many, one ordered insert, which stops
 # at the first refusal, keeps it gapless just as well, in one command.
 ROUNDS = 4
-# Appends of up to so many drafts gather; and where a stream has several they first go in line.
+# Appends of up to so many drafts gather, up to so many of them.
 FEW, GATHERED = 32, 256
+# Up to so many streams first go in line, whatever they have: a router of shards takes the documents
+# of an ordered insert to one shard after the other.
+IN_LINE = 8
 # One query names so many ids (measured on FerretDB: 10 ms for 1,000) or so many alternatives
 # (17 ms for 100; two lists of 1,000 streams and keys instead took three minutes).
 IDS, ALTERNATIVES = 1000, 100
@@ -94,10 +97,10 @@ class MongoJournal:
     ) -> list[int]:
         """Insert in rounds, each sorted by id, for crossed orders deadlock; return the refused.
 
-        Few drafts first try to go in one ordered insert: as a rule none of them is refused.
+        Few streams first go in one ordered insert: as a rule nothing of them is refused.
         """
         refused: list[int] = []
-        in_line = len(drafts) <= FEW and _longest(lines) > 1
+        in_line = len(lines) <= IN_LINE and _longest(lines) > 1
         while lines:
             tried = lines if in_line else [line[:1] for line in lines]
             stopped, behind = await self._insert(drafts, tried, outcomes, ordered=in_line)
@@ -271,7 +274,7 @@ class MongoJournal:
         too, the stream's earlier facts are fetched.
         """
         rows = self._outlook.glimpse(limit)
-        if not rows:
+        if rows is None or (self._appended.is_set() and not rows):
             since = self._outlook.since() if self._appended.is_set() else 0
             self._appended.clear()
             rows = await self._unpublished(limit, since)
@@ -322,13 +325,13 @@ class MongoJournal:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        pause = self._outlook.pause(0.0) if self._outlook.alone else 0.0
+        pause = self._outlook.first_pause()
         while not await self._appended_within(min(pause, deadline - loop.time())):
             asked = loop.time()
-            if rows := await self._unpublished(self._limit, self._outlook.since()):
+            last = asked >= deadline
+            rows = await self._unpublished(self._limit, 0 if last else self._outlook.since())
+            if rows or last:
                 self._outlook.glimpsed(self._limit, rows)
-                return
-            if loop.time() >= deadline:
                 return
             pause = self._outlook.pause(loop.time() - asked)
 

@@ -82,6 +82,11 @@ class Outlook:
         """Whether it seems that only this process appends."""
         return self._appends and self._now() - self._others_at > ALONE_AFTER_SECONDS
 
+    def first_pause(self) -> float:
+        """Return how long to wait before the first question: where others were just heard, not."""
+        heard = self._now() - self._others_at < IDLE_AFTER_SECONDS
+        return 0.0 if heard else self.pause(0.0)
+
     def pause(self, answer_seconds: float) -> float:
         """Return how long to wait before the next question; the last answer took so long."""
         if self.alone:
@@ -93,14 +98,14 @@ class Outlook:
         return max(least, IDLE_ANSWERS_BETWEEN_POLLS * answer_seconds)
 
     def glimpsed(self, limit: int, rows: list[Row]) -> None:
-        """A poll has found these: the answer to the question that follows it at once."""
+        """A poll has found these, if any: the answer to the question that follows it at once."""
         self._glimpse = (self._now(), limit, rows)
 
-    def glimpse(self, limit: int) -> list[Row]:
-        """Return what a poll has just found, once."""
+    def glimpse(self, limit: int) -> list[Row] | None:
+        """Return what a poll has just found, once; None when there was none."""
         at, least, rows = self._glimpse
         self._glimpse = (0.0, 0, [])
-        return rows if least == limit and self._now() - at < GLIMPSE_SECONDS else []
+        return rows if least == limit and self._now() - at < GLIMPSE_SECONDS else None
 
 
 def _bound(memory: dict[str, None] | dict[str, int]) -> None:

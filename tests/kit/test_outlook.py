@@ -78,6 +78,24 @@ def test_a_journal_of_which_nothing_is_heard_is_asked_less_and_less() -> None:
     assert outlook.pause(0.0) == POLL_SECONDS
 
 
+def test_only_where_others_were_just_heard_the_first_question_is_asked_at_once() -> None:
+    time = Time()
+    outlook = Outlook(time)
+    assert outlook.first_pause() == 0.0
+    time.now += 2
+    assert outlook.first_pause() == IDLE_POLL_SECONDS
+    time.now += ALONE_AFTER_SECONDS
+    outlook.appending([OURS])
+    assert outlook.first_pause() == ALONE_POLL_SECONDS
+
+
+def test_that_a_poll_found_nothing_is_an_answer_too() -> None:
+    outlook = Outlook(Time())
+    outlook.glimpsed(10, [])
+    assert outlook.glimpse(10) == []
+    assert outlook.glimpse(10) is None
+
+
 def test_questions_begin_before_the_last_that_is_published_and_each_second_at_the_very_first() -> (
     None
 ):
@@ -113,12 +131,12 @@ def test_what_a_poll_has_found_is_good_once_and_for_the_same_question() -> None:
     outlook = Outlook(time)
     outlook.glimpsed(10, [row(OURS)])
     assert outlook.glimpse(10) == [row(OURS)]
-    assert outlook.glimpse(10) == []
+    assert outlook.glimpse(10) is None
     outlook.glimpsed(10, [row(OURS)])
-    assert outlook.glimpse(20) == []
+    assert outlook.glimpse(20) is None
     outlook.glimpsed(10, [row(OURS)])
     time.now += 1
-    assert outlook.glimpse(10) == []
+    assert outlook.glimpse(10) is None
     outlook.glimpsed(10, [row(OURS)])
     outlook.marked([fact("a:1", 1)])
-    assert outlook.glimpse(10) == []
+    assert outlook.glimpse(10) is None

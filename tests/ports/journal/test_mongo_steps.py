@@ -9,7 +9,7 @@ import pytest
 from pymongo.errors import DocumentTooLarge
 
 from kit.errors import Unavailable
-from kit.journal.mongo import FEW, MongoJournal
+from kit.journal.mongo import IN_LINE, MongoJournal
 from kit.journal.outlook import WHOLE_EVERY_SECONDS
 from kit.journal.port import Draft, Journal
 from kit.mongo.driver import Client, Documents, Refused
@@ -89,22 +89,22 @@ def counting(stores: Stores, refuse: str = "") -> tuple[MongoJournal, Counting]:
 async def test_an_append_that_dies_between_two_commands_is_completed_by_its_retry(
     stores: Stores, longest: int, writes: int
 ) -> None:
-    """Four rounds, and one round and a long insert in line, of more drafts than first try that."""
+    """Four rounds, and one round and a long insert in line; more streams than begin in line."""
     journal = await stores.journal()
     batch = [*run("a:1", 1, longest), *run("a:2", 1, 2), draft("a:3", 1), *run("b:1", 1, 3)]
-    batch += [draft(f"c:{number}", 1) for number in range(FEW)]
+    batch += [draft(f"c:{number}", 1) for number in range(IN_LINE)]
     with pytest.raises(Unavailable):
         await dying(stores, writes).append(batch)
     there = await whole(journal)
     assert gapless(there)
-    assert len(there) == 4 + FEW
+    assert len(there) == 4 + IN_LINE
     await retried(journal, batch)
     assert await whole(journal) == {
         "a:1": list(range(1, longest + 1)),
         "a:2": [1, 2],
         "a:3": [1],
         "b:1": [1, 2, 3],
-        **{f"c:{number}": [1] for number in range(FEW)},
+        **{f"c:{number}": [1] for number in range(IN_LINE)},
     }
 
 
@@ -168,7 +168,7 @@ async def test_concurrent_appends_of_one_handle_are_independent(stores: Stores) 
 async def test_what_is_appended_at_a_time_travels_in_one_command(stores: Stores) -> None:
     await stores.journal()
     journal, counts = counting(stores)
-    answers = await asyncio.gather(*(journal.append(run(f"a:{n}", 1, 2)) for n in range(16)))
+    answers = await asyncio.gather(*(journal.append(run(f"a:{n}", 1, 2)) for n in range(IN_LINE)))
     assert {o for answer in answers for o in outcomes(answer)} == {"appended"}
     assert counts.inserts == 1
 
@@ -204,10 +204,10 @@ async def test_the_drafts_of_one_stream_are_one_command(stores: Stores) -> None:
 async def test_many_that_are_refused_are_told_in_few_commands(stores: Stores) -> None:
     await stores.journal()
     journal, counts = counting(stores)
-    batch = [each for n in range(10) for each in run(f"a:{n}", 1, 2)]
+    batch = [each for n in range(IN_LINE) for each in run(f"a:{n}", 1, 2)]
     await journal.append(batch)
     counts.inserts = 0
-    assert outcomes(await journal.append(batch)) == ["duplicate", "not_tried"] * 10
+    assert outcomes(await journal.append(batch)) == ["duplicate", "not_tried"] * IN_LINE
     assert counts.inserts == 2
 
 
@@ -265,3 +265,18 @@ async def test_there_is_nothing_unpublished_only_if_all_was_asked_for(stores: St
     await journal.mark_published(await journal.unpublished())
     await journal.append([draft("a:2", 1)])
     assert places(await journal.unpublished()) == [("a:2", 1)]
+
+
+async def test_a_wait_in_vain_is_not_asked_about_again_unless_something_was_appended(
+    stores: Stores,
+) -> None:
+    await stores.journal()
+    journal, counts = counting(stores)
+    for expected in ([], [("a:1", 1)]):
+        await journal.unpublished()
+        await journal.changed(0.01)
+        counts.finds = 0
+        if expected:
+            await journal.append([draft("a:1", 1)])
+        assert places(await journal.unpublished()) == expected
+        assert (counts.finds > 0) == bool(expected)
