@@ -123,7 +123,7 @@ class KafkaSubscription:
         if self._consumer is None:
             require_reachable(self._servers, self._settings)
             self._cluster.require(self._topics)
-            self._consumer = self._connect()
+            self._consumer = past_the_coordinator(self._connect())
             self._consumer.subscribe(topics=self._topics, listener=_Listener(self._progress))
         return self._consumer
 
@@ -152,7 +152,7 @@ class KafkaSubscription:
             self._commit_again()
             batches = consumer.poll(timeout_ms=round(timeout * 1000), max_records=limit)
             _keep_joining(consumer)
-            self._places = tuple(self._assignment())
+            self._places = tuple(consumer.assignment())
             messages: list[Received] = []
             for place, records in batches.items():
                 self._progress.polled(place, records[0].offset, records[-1].offset + 1)
@@ -260,6 +260,22 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-python
         """They begin at the group's committed offset, whatever we knew of them."""
         self._progress.arrivals += 1
         self._progress.lost(list(assigned))
+
+
+def past_the_coordinator(consumer: Any) -> Any:
+    """Let polls ask for the group's coordinator only when it is not known.
+
+    kafka-python 3.0.12 has its network thread look with every poll, and waits for that: two
+    changes of thread out of six, and an eighth of what a message by itself costs.
+    """
+    coordinator = consumer._coordinator
+    ask = coordinator.ensure_coordinator_ready
+
+    def ensure(timeout_ms: float | None = None) -> bool:
+        return not coordinator.coordinator_unknown() or bool(ask(timeout_ms))
+
+    coordinator.ensure_coordinator_ready = ensure
+    return consumer
 
 
 def _keep_joining(consumer: Any) -> None:

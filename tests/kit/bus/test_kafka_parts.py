@@ -1,11 +1,13 @@
 """The parts of the Kafka adapter that need no broker."""
 
+from types import SimpleNamespace
+
 import pytest
 from kafka import TopicPartition, errors
 
 from kit.bus.kafka_client import kafka_errors
 from kit.bus.kafka_publisher import BATCH_BYTES, waves
-from kit.bus.kafka_subscription import Progress
+from kit.bus.kafka_subscription import Progress, past_the_coordinator
 from kit.bus.port import Message
 from kit.errors import ServiceError, Unavailable
 
@@ -105,3 +107,28 @@ def test_a_partition_that_went_to_another_member_is_forgotten() -> None:
     progress.lost([PLACE])
     assert progress.to_commit() == {}
     assert progress.begin_again() == {}
+
+
+class Coordinator:
+    """What a poll asks kafka-python's: whether it is known, and to find it."""
+
+    def __init__(self) -> None:
+        self.known = False
+        self.asked: list[int] = []
+
+    def coordinator_unknown(self) -> bool:
+        return not self.known
+
+    def ensure_coordinator_ready(self, timeout_ms: int) -> bool:
+        self.asked.append(timeout_ms)
+        return timeout_ms > 1_000
+
+
+def test_the_network_thread_is_asked_for_the_coordinator_only_while_it_is_not_known() -> None:
+    coordinator = Coordinator()
+    past_the_coordinator(SimpleNamespace(_coordinator=coordinator))
+    assert coordinator.ensure_coordinator_ready(timeout_ms=500) is False
+    assert coordinator.ensure_coordinator_ready(timeout_ms=5_000) is True
+    coordinator.known = True
+    assert coordinator.ensure_coordinator_ready(timeout_ms=500) is True
+    assert coordinator.asked == [500, 5_000]
