@@ -40,7 +40,7 @@ def test_a_redemption_that_is_refused_counts_as_infinitely_late() -> None:
     result = result_of(EMBEDDED, seen, Usage(cpu_seconds={"web": 0.2}), commit=0.001)
     figures = {figure.name: figure for figure in result.figures}
     p50, p99 = figures["redemption, p50"], figures["redemption, p99"]
-    assert (p50.value, p50.limit) == (10.0, 3.0)
+    assert (p50.value, p50.limit) == (10.0, 2.0)
     assert (p99.value, p99.ok) == (math.inf, False)
     assert figures["balance read, p99"].ok is True
     assert figures["CPU of web"].value == 2_000.0
