@@ -4,8 +4,8 @@ Only the holder of the journal's lease publishes. A holder that was put to sleep
 still send a batch again, which consumers recognise by seq; it never sends one ahead of its turn,
 as ``unpublished`` always begins with the first unmarked fact of each stream.
 
-While few facts are under way, the marks of one batch are taken off beside the publication of the
-next: the mark is a durable write, and nobody who waits for a fact waits for its mark.
+While few facts are under way, the marks of several batches are taken off at once, beside the
+publication of the next: a mark is a write, and nobody who waits for a fact waits for its mark.
 """
 
 import asyncio
@@ -47,12 +47,14 @@ class Lease(Protocol):
 class RelaySettings:
     """``renew_seconds`` must be well below the duration of the lease.
 
-    A batch of at most ``few`` facts is marked beside the next one. After a batch that was not full
-    it rests for ``rest_seconds``: where nobody waits for a fact, few large batches cost less.
+    While there are at most ``few`` facts to mark, that waits for ``mark_seconds``, for more, and is
+    done beside the next batch. After a batch that was not full it rests for ``rest_seconds``: where
+    nobody waits for a fact, few large batches cost less.
     """
 
     batch: int = 1_000
     few: int = 100
+    mark_seconds: float = 0.03
     renew_seconds: float = 2.0
     idle_seconds: float = 0.5
     rest_seconds: float = 0.0
@@ -75,6 +77,7 @@ class Relay:
         self._held_at: float | None = None
         self._beat = time.monotonic()
         self._unmarked: dict[str, Fact] = {}  # published; ``_marking`` takes their marks off
+        self._unmarked_since = 0.0
         self._marking: asyncio.Task[None] | None = None
         self._backoff = Backoff(
             self.settings.first_backoff_seconds, self.settings.longest_backoff_seconds
@@ -96,6 +99,8 @@ class Relay:
                 await self._round(stop)
         finally:
             with suppress(Unavailable):
+                await self._marked()
+            with suppress(Unavailable):
                 await self.release()
 
     async def _round(self, stop: asyncio.Event) -> None:
@@ -109,7 +114,9 @@ class Relay:
                     await self._marked()  # until then the journal has what seems to be news
                 elif self.settings.rest_seconds:
                     await _sleep_unless(stop, self.settings.rest_seconds)
-                await self.journal.changed(self.settings.idle_seconds)
+                await self.journal.changed(
+                    self.settings.mark_seconds if self._unmarked else self.settings.idle_seconds
+                )
         except Unavailable as error:
             delay = self._backoff.next()
             _log.warning("relay_backs_off", relay=self.name, error=str(error), seconds=delay)
@@ -141,14 +148,17 @@ class Relay:
         return len(facts)
 
     async def _see_to_marks(self, facts: Sequence[Fact]) -> None:
-        """Have the marks of what is published taken off, beside what comes next if few."""
+        """Have the marks of what is published taken off, those of few facts later and beside."""
+        now = time.monotonic()
         if self._marking is not None and self._marking.done():
             await self._marked()
+        if not self._unmarked:
+            self._unmarked_since = now
         self._unmarked.update((fact.id, fact) for fact in facts)
-        if self._marking is None:
-            self._marking = asyncio.create_task(self._mark())
-        if len(facts) > self.settings.few:
+        if len(self._unmarked) > self.settings.few:
             await self._marked()
+        elif self._marking is None and now - self._unmarked_since > self.settings.mark_seconds:
+            self._marking = asyncio.create_task(self._mark())
 
     async def _mark(self) -> None:
         """Take off the marks of all that is published, and of what is meanwhile."""
@@ -160,9 +170,7 @@ class Relay:
 
     async def _marked(self) -> None:
         """Return when nothing waits for its mark. Raises Unavailable; what waited comes again."""
-        marking, self._marking = self._marking, None
-        if marking is None:
-            return
+        marking, self._marking = self._marking or self._mark(), None
         try:
             await marking
         finally:

@@ -153,6 +153,39 @@ async def test_facts_are_published_once_while_the_marks_of_earlier_ones_are_take
     await journal.close()
 
 
+class CountsMarks(SqliteJournal):
+    """Says how often marks were taken off."""
+
+    marked = 0
+
+    async def mark_published(self, facts: Sequence[Fact]) -> None:
+        self.marked += 1
+        await super().mark_published(facts)
+
+
+async def test_the_marks_of_several_batches_are_taken_off_at_once_and_soon(
+    bus: SqliteBus, views: SqliteViews, tmp_path: Path
+) -> None:
+    journal = CountsMarks(tmp_path, "counts")
+    await journal.prepare()
+    stop, received = asyncio.Event(), bus.subscribe([TOPIC], "watching")
+    lease = Lease(views, LEASES, "relay", "one", 0.5, system_clock)
+    settings = RelaySettings(mark_seconds=0.2)
+    running = asyncio.create_task(Relay(journal, bus, _topic_of, lease, settings).run(stop))
+    async with asyncio.timeout(10):
+        for seq in range(1, 11):
+            await append(journal, seq, seq)
+            while len(await received.poll(100, 0.1)) == 0:
+                pass
+        assert journal.marked <= 5
+        while await journal.unpublished(100):
+            await asyncio.sleep(0.01)
+    stop.set()
+    await running
+    await received.close()
+    await journal.close()
+
+
 async def test_a_relay_that_rests_publishes_what_came_meanwhile_in_one_batch(
     bus: SqliteBus, journal: SqliteJournal, views: SqliteViews
 ) -> None:
