@@ -31,6 +31,7 @@ from mooring.bench.figures import Figure, Result, Target, percentile
 from mooring.bench.posting import OURS, fresh_database, refuse_real_traffic
 from mooring.bench.standing import fresh_place, standing
 from mooring.environment import Place
+from mooring.processes import collect_rarely
 from mooring.services import Services, opened
 from mooring.settle import NotSettled, settle
 
@@ -143,6 +144,7 @@ async def _till(place: Place) -> Any:
 
 
 async def _measure(name: str, till: Till, bus: Bus, services: Services, quick: bool) -> Result:
+    collect_rarely()  # a pause of who asks would look like one of who answers
     followed = [f"{till.run}-f{number}" for number in range(FOLLOWED_MEMBERS)]
     others = [f"{till.run}-o{number}" for number in range(OTHER_MEMBERS)]
     await _enrol(till, [*followed, *others])

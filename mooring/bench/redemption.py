@@ -20,6 +20,7 @@ from mooring.bench.posting import fresh_database, refuse_real_traffic
 from mooring.bench.shop import LAST, MANY, Shop, check, opened_shop
 from mooring.bench.standing import fresh_place, standing
 from mooring.bench.watching import Usage, watching
+from mooring.processes import collect_rarely
 from mooring.services import opened
 from mooring.settle import settle
 
@@ -68,6 +69,7 @@ async def measure_redemption(
                     opened(place.store(), place.programme) as services,
                 ):
                     await settle(bus, services, timeout_seconds=SETTLE_SECONDS)
+                    collect_rarely()  # a pause of who asks would look like one of who answers
                     warm = await load(shop, WARM_SECONDS)
                     with watching(pids) as usage:
                         seen = await load(shop, FEW_SECONDS if quick else SECONDS)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from mooring.environment import API_PORTS, Place
 from mooring.preparation import prepare
-from mooring.processes import collect_rarely
 from mooring.up import Platform
 
 
@@ -25,17 +24,13 @@ def fresh_place(mongo: str | None = None, kafka: str | None = None) -> Iterator[
 
 @asynccontextmanager
 async def standing(place: Place, workers: int = 1) -> AsyncIterator[Platform]:
-    """The platform of this place, up and ready; stopped at the end, if it still runs.
-
-    Who measures collects garbage as seldom as what is measured: a pause would look like theirs.
-    """
+    """The platform of this place, up and ready; stopped at the end, if it still runs."""
     platform = Platform(place)
     place.issuer()
     await prepare(place.store(), place.bus(), place.programme)
     try:
         platform.start_all(workers)
         await platform.ready()
-        collect_rarely()
         yield platform
     finally:
         platform.stop()
