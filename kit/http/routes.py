@@ -13,12 +13,10 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
-from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.convertors import PathConvertor
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
-
-from kit.http.plain import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +78,11 @@ def _leading(app: FastAPI) -> Iterator[RouteContext]:
 
 
 def _line(route: RouteContext) -> _Line:
-    framework = AsyncExitStackMiddleware(route.app)
-    of_an_api = isinstance(route.original_route, APIRoute)
     return _Line(
         route.path_regex,
         {name: one.convert for name, one in route.param_convertors.items()},
         route.path_format or "",
         route.original_route,
         route.endpoint,
-        (plain(route, framework) if of_an_api else None) or framework,
+        AsyncExitStackMiddleware(route.app),
     )
