@@ -53,7 +53,7 @@ class JsonRoute(APIRoute):
         takes_body = self.body_field is not None
 
         async def handle(request: Request) -> Response:
-            if takes_body and not is_json(request.headers.get("content-type", "")):
+            if takes_body and not _is_json(request.headers.get("content-type", "")):
                 raise Refusal(_CONTENT_TYPE)
             return await handler(JsonRequest(request.scope, request.receive))
 
@@ -65,8 +65,7 @@ _CONTENT_TYPE = ServiceError(
 )
 
 
-def is_json(content_type: str) -> bool:
-    """Whether a body of this type is read as JSON."""
+def _is_json(content_type: str) -> bool:
     media_type = content_type.partition(";")[0].strip().lower()
     return media_type == "application/json" or (
         media_type.startswith("application/") and media_type.endswith("+json")
