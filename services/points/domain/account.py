@@ -13,7 +13,6 @@ account is bounded by its expiry rules, however long it lives (docs/ledger.md gi
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -211,22 +210,22 @@ _COLUMNS = {
 }
 
 
-@lru_cache(maxsize=1_000)
-def _column(account: str, comes_in: bool) -> tuple[int, int]:
-    """Where a posting to an account is added up, and with which sign.
+class _Kinds(dict[str, str]):
+    """The part before the slash of each account's name, cut off once: there are few names."""
 
-    What a system account gives is credited; what issuance takes is reversed, the others' is spent.
-    """
-    kind = account.partition("/")[0]
-    if (column := _COLUMNS.get(kind)) is not None:
-        return column, 1
-    if comes_in or kind == "clearing":
-        return _CREDITED, -1
-    return (_REVERSED if kind == "issuance" else _SPENT), 1
+    def __missing__(self, account: str) -> str:
+        kind = self[account] = account.partition("/")[0]
+        return kind
+
+
+KINDS = _Kinds()
 
 
 def book(lots: dict[str, Lot], totals: dict[str, Totals], postings: Iterable[Posting]) -> None:
-    """Book postings on lots and totals. A posting to a system account moves a running total."""
+    """Book postings on lots and totals. A posting to a system account moves a running total.
+
+    What a system account gives is credited; what issuance takes is reversed, the others' is spent.
+    """
     moves: dict[str, list[int]] = {}
     wallets: dict[str, str] = {}
     for posting in postings:
@@ -234,8 +233,13 @@ def book(lots: dict[str, Lot], totals: dict[str, Totals], postings: Iterable[Pos
         if (move := moves.get(name)) is None:
             move = moves[name] = [0, 0, 0, 0, 0, 0]
             wallets[name] = posting.wallet
-        column, sign = _column(posting.account, posting.amount < 0)
-        move[column] += sign * posting.amount
+        kind, amount = KINDS[posting.account], posting.amount
+        if (column := _COLUMNS.get(kind)) is not None:
+            move[column] += amount
+        elif amount < 0 or kind == "clearing":
+            move[_CREDITED] -= amount
+        else:
+            move[_REVERSED if kind == "issuance" else _SPENT] += amount
     for name, (left, held, credited, spent, expired, taken) in moves.items():
         wallet = wallets[name]
         lot = lots.get(name) or Lot(wallet)

@@ -71,7 +71,7 @@ def _vest(course: Course, now: int, policy: Policy) -> None:
         lot = course.account.lots[name]
         if not policy.vests(vesting.rule, vesting):
             postings = between("pending", "breakage", lot.wallet, name, lot.left)
-            over = [LotTerms(name, lot.wallet, 0, now)]
+            over = (LotTerms(name, lot.wallet, 0, now),)
             key = course.time_key()
             course.post("forfeit", key, now, postings, terms=over, reason=vesting.rule)
             continue

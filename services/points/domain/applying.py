@@ -37,30 +37,32 @@ def apply(account: Account, fact: PointsPosted | AccountMarked, at: int) -> Acco
 
 
 def _posted(account: Account, entry: PointsPosted, at: int) -> Account:
-    lots, totals = dict(account.lots), dict(account.totals)
+    lots, totals = account.lots.copy(), account.totals.copy()
     if entry.terms:
         with_terms(lots, entry.terms)
     book(lots, totals, entry.postings)
-    clock = max(account.at, at)
+    clock = at if at > account.at else account.at
     forget_empty(lots, clock)
-    after = Account(
-        absorbed=max(account.absorbed, entry.reward_seq),
-        facts=account.facts + 1,
-        at=clock,
-        balances=entry.balances,
-        pending=entry.pending,
-        held=entry.held,
-        lots=lots,
-        totals=totals,
-        holds=account.holds,
-        redemptions=account.redemptions,
-        redeemed=account.redeemed,
-        sent=account.sent,
-        vesting=account.vesting,
-        requests=account.requests,
-        recent=account.recent,
-        contact_changed=account.contact_changed,
-        pool=account.pool,
+    seq = entry.reward_seq
+    after = Account(  # in their order: so many by name cost three times as much
+        seq if seq > account.absorbed else account.absorbed,
+        account.facts + 1,
+        clock,
+        0,
+        entry.balances,
+        entry.pending,
+        entry.held,
+        lots,
+        totals,
+        account.holds,
+        account.redemptions,
+        account.redeemed,
+        account.sent,
+        account.vesting,
+        account.requests,
+        account.recent,
+        account.contact_changed,
+        account.pool,
     )
     if (special := _ENTRIES.get(entry.kind)) is not None:
         after = special(account, after, entry, at)

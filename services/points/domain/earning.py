@@ -120,7 +120,7 @@ def credits(
     rules: LotRules, grants: Sequence[Granted], tier: str, at: int, activity_id: str, seq: int
 ) -> tuple[Credit, ...]:
     """The lots that grants go into."""
-    return tuple(
+    made = [
         credit(
             rules,
             rules.rule(grant.wallet, grant.campaign_id, tier),
@@ -131,14 +131,16 @@ def credits(
             f"{seq}.{place}",
         )
         for place, grant in enumerate(grants)
-    )
+    ]
+    return tuple(made)
 
 
 def earn(course: Course, command: Earn, policy: Policy) -> None:
     """Add the entry of a decision; nothing when it was posted before or moves nothing."""
     if command.seq <= course.account.absorbed:
         return
-    if not any(each.points for each in command.credits):
+    granted = [each for each in command.credits if each.points]
+    if not granted:
         note(
             course,
             command.seq,
@@ -151,39 +153,41 @@ def earn(course: Course, command: Earn, policy: Policy) -> None:
         return
     advance(course, command.at, policy)
     _open_awaited(course, command.progress, command.about, command.at, command.activity_id)
-    sums: dict[str, int] = {}
-    wallets: dict[str, str] = {}
-    for each in command.credits:
-        if each.points:
-            lot = each.terms.lot
-            sums[lot] = sums.get(lot, 0) + each.points
-            wallets[lot] = each.wallet
-    postings: list[Posting] = []
-    for lot, points in sums.items():
-        account = "pending" if "~" in lot else "member"
-        postings += between("issuance", account, wallets[lot], lot, points)
-    for wallet in dict.fromkeys(wallets.values()):
-        if debt_lot(wallet) in course.account.lots:
-            fresh = [(lot, n) for lot, n in sums.items() if wallets[lot] == wallet]
-            postings += fill_debt(
-                course.account, wallet, [(lot, n) for lot, n in fresh if "~" not in lot]
-            )
-    lots = tuple([each.terms.lot for each in command.credits])
-    terms = [each.terms for each in command.credits if each.points]
+    lots = [each.terms.lot for each in command.credits]
+    terms = [each.terms for each in granted]
     course.post(
         "earn",
         entry_key(command.seq),
         command.at,
-        postings,
+        _issued(course.account, granted),
         seq=command.seq,
         activity_id=command.activity_id,
         grants=command.grants,
-        lots=() if all(lot.endswith(".never") for lot in lots) else lots,
+        lots=tuple(lots) if [lot for lot in lots if not lot.endswith(".never")] else (),
         terms=_moving(course.account, terms, command.progress, command.at, policy),
-        vesting=tuple([each.vesting for each in command.credits if each.vesting and each.points]),
+        vesting=tuple([each.vesting for each in granted if each.vesting]),
         progress=command.progress if course.account.vesting else None,
     )
     advance(course, course.account.at, policy)
+
+
+def _issued(account: Account, granted: Sequence[Credit]) -> list[Posting]:
+    """Postings of points into their lots; a negative balance is filled by what can be spent."""
+    sums: dict[str, int] = {}
+    wallets: dict[str, str] = {}
+    for each in granted:
+        lot = each.terms.lot
+        sums[lot] = sums.get(lot, 0) + each.points
+        wallets[lot] = each.wallet
+    postings: list[Posting] = []
+    for lot, points in sums.items():
+        kind = "pending" if "~" in lot else "member"
+        postings += between("issuance", kind, wallets[lot], lot, points)
+    for wallet in dict.fromkeys(wallets.values()):
+        if debt_lot(wallet) in account.lots:
+            fresh = [(lot, n) for lot, n in sums.items() if wallets[lot] == wallet]
+            postings += fill_debt(account, wallet, [(lot, n) for lot, n in fresh if "~" not in lot])
+    return postings
 
 
 def _moving(

@@ -6,16 +6,23 @@ from typing import Any
 
 import msgspec
 
+from contracts.events import Grant
 from contracts.points import (
     AccountMarked,
+    AdjustmentTerms,
     EntryKind,
+    HoldTerms,
     LotTerms,
     MarkKind,
     Parcel,
     PointsPosted,
     Posting,
+    Progress,
+    TransferTerms,
+    VestingTerms,
 )
 from services.points.domain.account import (
+    KINDS,
     NEVER,
     Account,
     Role,
@@ -29,6 +36,7 @@ from services.points.domain.terms import LotRules
 
 MOST_POINTS = 2**53 - 1
 """The largest amount that every JSON reader reads exactly."""
+_NOTHING: dict[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -60,28 +68,59 @@ class Step(msgspec.Struct, frozen=True):
 class Course:
     """An account on its way through a decision; collects the facts that decision makes."""
 
+    __slots__ = ("account", "owner", "steps")
+
     def __init__(self, owner: str, account: Account) -> None:
-        self.owner, self.account = owner, account
+        self.owner = owner
+        self.account = account
         self.steps: list[Step] = []
 
     def post(
-        self, kind: EntryKind, key: str, at: int, postings: Sequence[Posting], **more: Any
+        self,
+        kind: EntryKind,
+        key: str,
+        at: int,
+        postings: Sequence[Posting],
+        *,
+        seq: int = 0,
+        activity_id: str = "",
+        grants: tuple[Grant, ...] = (),
+        lots: tuple[str, ...] = (),
+        reverses: str | None = None,
+        terms: tuple[LotTerms, ...] = (),
+        vesting: tuple[VestingTerms, ...] = (),
+        progress: Progress | None = None,
+        forgiven: dict[str, int] = _NOTHING,
+        hold: HoldTerms | None = None,
+        transfer: TransferTerms | None = None,
+        adjustment: AdjustmentTerms | None = None,
+        reason: str | None = None,
+        by: str | None = None,
     ) -> None:
-        """Add an entry. ``more`` are the optional fields of PointsPosted, and ``seq``."""
-        seq = more.pop("seq", 0)
-        entry_id = f"{self.owner}-{seq}" if seq else f"{self.owner}-x{self.account.facts + 1}"
+        """Add an entry. The options are the optional fields of PointsPosted, and ``seq``."""
         balances, pending, held = _moved(self.account, postings)
-        entry = PointsPosted(
-            entry_id=entry_id,
-            member_id=self.owner,
-            kind=kind,
-            activity_id=more.pop("activity_id", ""),
-            reward_seq=seq,
-            postings=tuple(postings),
-            balances=balances,
-            pending=pending,
-            held=held,
-            **more,
+        entry = PointsPosted(  # in their order: so many by name cost five times as much
+            f"{self.owner}-{seq}" if seq else f"{self.owner}-x{self.account.facts + 1}",
+            self.owner,
+            kind,
+            activity_id,
+            seq,
+            tuple(postings),
+            balances,
+            grants,
+            lots,
+            reverses,
+            pending,
+            held,
+            terms,
+            vesting,
+            progress,
+            forgiven,
+            hold,
+            transfer,
+            adjustment,
+            reason,
+            by,
         )
         check_balanced(entry)
         self._add(key, at, entry)
@@ -108,17 +147,17 @@ def _moved(
     account: Account, postings: Sequence[Posting]
 ) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
     """What there is to spend, what waits and what is held, after some postings."""
-    balances, pending, held = dict(account.balances), account.pending, account.held
+    balances, pending, held = account.balances.copy(), account.pending, account.held
     waits = holds = False
     for posting in postings:
-        name, wallet = posting.account, posting.wallet
-        if name.startswith("member/"):
+        kind, wallet = KINDS[posting.account], posting.wallet
+        if kind == "member":
             balances[wallet] = balances.get(wallet, 0) + posting.amount
-        elif name.startswith("pending/"):
+        elif kind == "pending":
             pending = pending if waits else dict(pending)
             waits = True
             pending[wallet] = pending.get(wallet, 0) + posting.amount
-        elif name.startswith("held/"):
+        elif kind == "held":
             held = held if holds else dict(held)
             holds = True
             held[wallet] = held.get(wallet, 0) + posting.amount

@@ -53,13 +53,13 @@ PLANTED = (
     Plant(
         "a decision is posted again",
         "earning",
-        "    if command.seq <= course.account.absorbed:\n        return\n    if not any",
-        "    if not any",
+        "    if command.seq <= course.account.absorbed:\n        return\n    granted",
+        "    granted",
     ),
     Plant(
         "earnings do not fill a debt",
         "earning",
-        "if debt_lot(wallet) in course.account.lots:",
+        "if debt_lot(wallet) in account.lots:",
         "if False:",
     ),
     Plant(
