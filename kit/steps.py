@@ -10,21 +10,25 @@ from kit.journal.port import Appended, Draft
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One command of a pass: each fact with its place among the drafts (None: known before)."""
+    """One command of a pass: its facts, each with its place among the drafts.
+
+    ``places`` are as many as ``facts``; None is for a fact that was known before.
+    """
 
     place: int
-    facts: tuple[tuple[Fact, int | None], ...] = ()
+    facts: tuple[Fact, ...] = ()
+    places: tuple[int | None, ...] = ()
     error: ServiceError | None = None
 
-
-def is_silent(step: Step) -> bool:
-    """Whether there was nothing to do: no append tells that this was decided on an old head."""
-    return not step.facts and step.error is None
+    @property
+    def repeated(self) -> bool:
+        """Whether some of it had been done before."""
+        return None in self.places
 
 
 def first_missed(step: Step, outcomes: Sequence[Appended]) -> Appended | None:
     """Return the outcome of the step's first draft that did not land."""
-    landed = (outcomes[place] for _, place in step.facts if place is not None)
+    landed = (outcomes[place] for place in step.places if place is not None)
     return next((outcome for outcome in landed if outcome.outcome != "appended"), None)
 
 
@@ -33,7 +37,7 @@ def is_own(step: Step, outcomes: Sequence[Appended], key: str) -> bool:
 
     Another fact of a command may be made by others, too (what time brings): that is a lost race.
     """
-    for fact, place in step.facts:
+    for fact, place in zip(step.facts, step.places, strict=True):
         if place is not None and outcomes[place].outcome != "appended":
             return fact.key == key
     return False

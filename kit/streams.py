@@ -9,7 +9,6 @@ first result even where deciding again would refuse.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -19,7 +18,7 @@ from contracts.envelope import Fact
 from kit.clock import Clock
 from kit.errors import ServiceError
 from kit.journal.port import Appended, Draft, Journal
-from kit.steps import Step, fact_of, first_missed, is_own, is_silent
+from kit.steps import Step, fact_of, first_missed, is_own
 from kit.views.port import Collection, Document, IndexValue, Views
 
 S = TypeVar("S")
@@ -96,12 +95,20 @@ class _Snapshot(msgspec.Struct, frozen=True):
     state: msgspec.Raw
 
 
-@dataclass
-class _Run(Generic[C]):
+class _Run(msgspec.Struct, Generic[C], frozen=True):
     """The commands of one owner on their way, and the facts already known by key."""
 
     commands: list[tuple[int, Command[C]]]
-    known: dict[str, Fact] = field(default_factory=dict)
+    known: dict[str, Fact] = {}
+
+
+class _Decided(msgspec.Struct, Generic[S], frozen=True):
+    """What an owner's commands made of a head: the steps, and the head as it is after them."""
+
+    steps: list[Step]
+    head: Head[S]
+    silent: bool
+    refused: bool
 
 
 class Streams(Generic[S, C]):
@@ -109,6 +116,7 @@ class Streams(Generic[S, C]):
 
     ``snapshot_every``: a head is written to ``collection`` each time it has moved that many facts,
     so that a cold start reads few; 1 keeps the collection current for queries on it.
+    ``lost_races`` counts the passes that had to be made again: somebody else writes here, too.
     """
 
     def __init__(
@@ -129,6 +137,7 @@ class Streams(Generic[S, C]):
         self._every, self._capacity, self._index = snapshot_every, capacity, index
         self._cache: OrderedDict[str, Head[S]] = OrderedDict()
         self._behind: set[str] = set()  # in the cache, and known to be behind the journal
+        self.lost_races = 0
         self._encoder = msgspec.json.Encoder()
         self._state = msgspec.json.Decoder(fold.state_type)
         self._bodies: dict[str, msgspec.json.Decoder[Any]] = {
@@ -193,11 +202,14 @@ class Streams(Generic[S, C]):
         results: list[Result] = [Result()] * len(commands)
         runs: dict[str, _Run[C]] = {}
         for place, command in enumerate(commands):
-            runs.setdefault(command.owner, _Run([])).commands.append((place, command))
+            if (run := runs.get(command.owner)) is None:
+                run = runs[command.owner] = _Run([])
+            run.commands.append((place, command))
         for _ in range(ATTEMPTS):
             if not runs:
                 return results
             runs = await self._pass(runs, decide, results)
+            self.lost_races += bool(runs)
         if runs:
             raise ServiceError("conflict", "contended", "Too many writers on one stream; try again")
         return results
@@ -210,28 +222,30 @@ class Streams(Generic[S, C]):
     ) -> dict[str, _Run[C]]:
         """Decide and append once; settle what landed, and return what must be run again."""
         heads = await self.heads(runs)
-        drafts, steps, moved = self._decide_all(runs, heads, decide)
-        if silent := [owner for owner in runs if any(map(is_silent, steps[owner]))]:
+        drafts, decided = self._decide_all(runs, heads, decide)
+        if silent := [owner for owner, each in decided.items() if each.silent]:
             fresh = await self.heads(silent, fresh=True)
             if any(fresh[owner].seq != heads[owner].seq for owner in silent):
                 heads |= fresh
-                drafts, steps, moved = self._decide_all(runs, heads, decide)
+                drafts, decided = self._decide_all(runs, heads, decide)
         outcomes = await self.journal.append(drafts) if drafts else []
-        all_landed = all(outcome.outcome == "appended" for outcome in outcomes)
+        missed = [outcome for outcome in outcomes if outcome.outcome != "appended"]
         again: dict[str, _Run[C]] = {}
         landed: dict[str, Head[S]] = {}
-        for owner, run in runs.items():
-            if all_landed and _accepted(steps[owner], results):
-                if moved[owner] is not heads[owner]:
-                    landed[owner] = moved[owner]
-                continue
-            rest = await self._settle(run, steps[owner], outcomes, results, moved[owner].seq)
-            if rest:
-                again[owner] = _Run(rest, run.known)
-            if rest or any(first_missed(step, outcomes) for step in steps[owner]):
-                self._behind.add(owner)
-            elif moved[owner] is not heads[owner]:
-                landed[owner] = moved[owner]
+        for owner, each in decided.items():
+            if not missed and not each.refused:
+                for step in each.steps:
+                    results[step.place] = Result(step.facts, step.repeated)
+            else:
+                run = runs[owner]
+                rest = await self._settle(run, each.steps, outcomes, results, each.head.seq)
+                if rest:
+                    again[owner] = _Run(rest, run.known)
+                if rest or any(first_missed(step, outcomes) for step in each.steps):
+                    self._behind.add(owner)
+                    continue
+            if each.head is not heads[owner]:
+                landed[owner] = each.head
         self._remember(landed)
         await self._save(landed)
         return again
@@ -241,14 +255,15 @@ class Streams(Generic[S, C]):
         runs: dict[str, _Run[C]],
         heads: dict[str, Head[S]],
         decide: Callable[[S, C], Sequence[New]],
-    ) -> tuple[list[Draft], dict[str, list[Step]], dict[str, Head[S]]]:
-        """Decide for every owner: the drafts of all, each one's steps, and heads with them."""
+    ) -> tuple[list[Draft], dict[str, _Decided[S]]]:
+        """Decide for every owner: the drafts of all, and what each one's commands made."""
         drafts: list[Draft] = []
-        steps: dict[str, list[Step]] = {}
-        moved: dict[str, Head[S]] = {}
-        for owner in sorted(runs):
-            steps[owner], moved[owner] = self._decide(runs[owner], heads[owner], decide, drafts)
-        return drafts, steps, moved
+        now = self._clock()
+        decided = {
+            owner: self._decide(runs[owner], heads[owner], decide, drafts, now)
+            for owner in sorted(runs)
+        }
+        return drafts, decided
 
     def _decide(
         self,
@@ -256,24 +271,29 @@ class Streams(Generic[S, C]):
         head: Head[S],
         decide: Callable[[S, C], Sequence[New]],
         drafts: list[Draft],
-    ) -> tuple[list[Step], Head[S]]:
+        now: int,
+    ) -> _Decided[S]:
         """Decide an owner's commands one after the other, adding their drafts to the batch."""
         stream, state, seq = self.stream(run.commands[0][1].owner), head.state, head.seq
-        posted_at = max(self._clock(), head.posted_at)
+        posted_at = now if now > head.posted_at else head.posted_at
         steps: list[Step] = []
+        silent = refused = False
         for place, command in run.commands:
             try:
                 news = decide(state, command.payload)
             except ServiceError as error:
                 steps.append(Step(place, error=error))
+                refused = True
                 continue
-            facts: list[tuple[Fact, int | None]] = []
+            facts: list[Fact] = []
+            places: list[int | None] = []
             folded = True
             for new in news:
                 if new.follows_on and not folded:
                     break
                 if (known := run.known.get(new.key)) is not None:
-                    facts.append((known, None))
+                    facts.append(known)
+                    places.append(None)
                     folded = False  # the state has it already, ``after`` would have it twice
                     continue
                 seq += 1
@@ -283,12 +303,14 @@ class Streams(Generic[S, C]):
                     state = new.after
                 else:
                     state = self._fold.apply(state, fact, new.body)
-                facts.append((fact, len(drafts)))
+                facts.append(fact)
+                places.append(len(drafts))
                 drafts.append(draft)
-            steps.append(Step(place, tuple(facts)))
-        if seq == head.seq:
-            return steps, head
-        return steps, Head(seq, posted_at, state, head.version, head.snapshot_seq)
+            steps.append(Step(place, tuple(facts), tuple(places)))
+            silent = silent or not facts
+        if seq != head.seq:
+            head = Head(seq, posted_at, state, head.version, head.snapshot_seq)
+        return _Decided(steps, head, silent, refused)
 
     def _draft(self, stream: str, seq: int, posted_at: int, new: New, command: Command[C]) -> Draft:
         return Draft(
@@ -322,8 +344,7 @@ class Streams(Generic[S, C]):
             if step.error is not None:
                 refused.append(at)
             elif (missed := first_missed(step, outcomes)) is None:
-                known = any(place is None for _, place in step.facts)
-                results[step.place] = Result(tuple(f for f, _ in step.facts), repeated=known)
+                results[step.place] = Result(step.facts, step.repeated)
             else:
                 self._learn(run, step, outcomes)
                 again = [run.commands[r] for r in refused] + run.commands[at:]
@@ -340,7 +361,7 @@ class Streams(Generic[S, C]):
 
     def _learn(self, run: _Run[C], step: Step, outcomes: list[Appended]) -> None:
         """Remember the facts of a half-landed command, so that they are not drafted again."""
-        for fact, place in step.facts:
+        for fact, place in zip(step.facts, step.places, strict=True):
             if place is None or outcomes[place].outcome == "appended":
                 run.known[fact.key] = fact
             elif (existing := outcomes[place].existing) and outcomes[place].outcome == "duplicate":
@@ -466,13 +487,3 @@ def key_conflict(existing: Fact | None) -> ServiceError:
         "This key was used before with another content; use a new key, or send the same content",
         first_used_at=existing.posted_at if existing else None,
     )
-
-
-def _accepted(steps: list[Step], results: list[Result]) -> bool:
-    """Note the results of an owner's commands, every draft having landed; False: one is refused."""
-    if any(step.error is not None for step in steps):
-        return False
-    for step in steps:
-        known = any(place is None for _, place in step.facts)
-        results[step.place] = Result(tuple(fact for fact, _ in step.facts), repeated=known)
-    return True

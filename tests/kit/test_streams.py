@@ -77,14 +77,15 @@ def code(result: Result) -> str | None:
     return result.error.code if result.error else None
 
 
-async def test_a_retry_that_deciding_again_would_refuse_gets_the_first_result(
-    purses: Purses,
+@pytest.mark.parametrize("paid", [-80, -20], ids=["refused", "possible"])
+async def test_a_retry_gets_the_first_result_whatever_deciding_again_would_say(
+    purses: Purses, paid: int
 ) -> None:
-    first = await move(purses, "paid", -80)
-    again = await move(purses, "paid", -80)
+    first = await move(purses, "paid", paid)
+    again = await move(purses, "paid", paid)
     assert (first.repeated, again.repeated) == (False, True)
     assert [fact.id for fact in again.facts] == [fact.id for fact in first.facts]
-    assert await coins(purses) == [100, -80]
+    assert await coins(purses) == [100, paid]
 
 
 @pytest.mark.parametrize("other", [-90, -10], ids=["refused", "possible"])
@@ -209,3 +210,19 @@ async def test_nothing_to_do_is_said_of_what_there_is_and_not_of_what_was_rememb
     assert await coins(purses) == [100, -100, 30, -30]
     (again,) = await purses.execute([Command("M1", "once more", b"", ("once more", 0))], empty)
     assert (again.facts, again.error) == ((), None)
+
+
+async def test_what_is_decided_together_is_posted_at_one_time_but_never_before_what_is_there(
+    purses: Purses,
+) -> None:
+    ticks = iter(range(NOW - 5, NOW + 5))
+    late: Purses = Streams(
+        "purse", purses.journal, purses.views, PURSES, PurseFold(), lambda: next(ticks)
+    )
+    found = [Command(owner, "found", b"", ("found", 5)) for owner in ("M1", "M2", "M3")]
+    results = await late.execute(found, pay)
+    assert [fact.posted_at for result in results for fact in result.facts] == [
+        NOW,
+        NOW - 5,
+        NOW - 5,
+    ]
