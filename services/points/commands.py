@@ -13,7 +13,7 @@ from contracts.members import MemberFileChanged
 from contracts.points import AccountMarked, PointsPosted, Progress
 from kit.errors import ServiceError
 from kit.streams import Command as StreamCommand
-from kit.streams import New, Result
+from kit.streams import New, Result, Streams
 from services.points.domain.account import Account
 from services.points.domain.deciding import ChangeContact, Command, decide
 from services.points.domain.earning import Earn, Earned, Note, TakeBack, credits, entry_key
@@ -60,7 +60,6 @@ _bodies: dict[str, msgspec.json.Decoder[Any]] = {
 }
 _encoder = msgspec.json.Encoder()
 
-Decision = _Granted | RewardWithheld | RewardReturned
 Found = dict[tuple[str, int], Earned]
 Grants = tuple[Grant, ...]
 
@@ -158,44 +157,55 @@ async def post_decisions(ledger: Ledger, rules: Rules, facts: Sequence[Fact]) ->
     """Post a batch of decisions (stream ``decision:{member}``), in order for each member.
 
     Posting a decision again changes nothing: its seq is behind the account's, and its key taken.
+    Each is read when its turn comes: a thousand that are read beforehand have left the processor's
+    caches by then, and looking at them again costs as much as reading them.
     """
-    decisions = [(fact, body) for fact in facts if (body := _read(fact, rules)) is not None]
-    earned = await _earned(ledger, rules, decisions)
-    commands = [_command(fact, body, earned, rules) for fact, body in decisions]
-    for result in await ledger.execute(commands, deciding(rules.policy)):
+    concerned = [fact for fact in facts if _concerns(fact, rules)]
+    earned = await _earned(ledger, rules, concerned)
+    commands = [
+        StreamCommand(
+            fact.owner, _key(fact), blake2b(fact.body, digest_size=16).digest(), fact, fact.trace
+        )
+        for fact in concerned
+    ]
+    run = deciding(rules.policy)
+
+    def post(account: Account, fact: Fact) -> list[New]:
+        return run(account, _command(fact, earned, rules))
+
+    for result in await cast(Streams[Account, Fact], ledger).execute(commands, post):
         if result.error is not None:
             raise result.error
 
 
-def _read(fact: Fact, rules: Rules) -> Decision | None:
-    """Decode the decisions that concern an account; what was withheld only if it is watched."""
-    if fact.type == "RewardGranted":
-        return _granted.decode(fact.body)
-    if fact.type == "RewardReturned":
-        return _returned.decode(fact.body)
-    if fact.type == "RewardWithheld" and rules.watches:
-        return _withheld.decode(fact.body)
-    return None
+def _concerns(fact: Fact, rules: Rules) -> bool:
+    """Whether a decision concerns an account; what was withheld only if it is watched."""
+    kind = fact.type
+    return kind in ("RewardGranted", "RewardReturned") or (
+        kind == "RewardWithheld" and rules.watches
+    )
 
 
-async def _earned(
-    ledger: Ledger, rules: Rules, decisions: Sequence[tuple[Fact, Decision]]
-) -> Found:
+def _key(fact: Fact) -> str:
+    return f"progress:{fact.seq}" if fact.type == "RewardWithheld" else entry_key(fact.seq)
+
+
+async def _earned(ledger: Ledger, rules: Rules, decisions: Sequence[Fact]) -> Found:
     """Return what each returned purchase earned, from this batch or from its entry."""
     wanted = {
-        (body.member_id, body.returned.seq)
-        for _, body in decisions
-        if isinstance(body, RewardReturned)
+        (fact.owner, _returned.decode(fact.body).returned.seq)
+        for fact in decisions
+        if fact.type == "RewardReturned"
     }
     if not wanted:
         return {}
     earned: Found = {
-        (body.member_id, fact.seq): Earned(
+        (fact.owner, fact.seq): Earned(
             _granted_whole.decode(fact.body).grants,
-            tuple(each.terms.lot for each in _credits(fact, body, rules)),
+            tuple(each.terms.lot for each in _credits(fact, _granted.decode(fact.body), rules)),
         )
-        for fact, body in decisions
-        if isinstance(body, _Granted) and (body.member_id, fact.seq) in wanted
+        for fact in decisions
+        if fact.type == "RewardGranted" and (fact.owner, fact.seq) in wanted
     }
     for member_id, seq in wanted - earned.keys():
         earned[member_id, seq] = await _posted(ledger, member_id, seq)
@@ -222,37 +232,41 @@ def _credits(fact: Fact, body: _Granted, rules: Rules) -> tuple[Any, ...]:
     )
 
 
-def _command(fact: Fact, body: Decision, earned: Found, rules: Rules) -> StreamCommand[Command]:
-    asked = blake2b(fact.body, digest_size=16).digest()
-    payload, key = _payload(fact, body, earned, rules)
-    return StreamCommand(body.member_id, key, asked, payload, fact.trace)
+def _command(fact: Fact, earned: Found, rules: Rules) -> Command:
+    """Read a decision and say what it asks of the account."""
+    seq, at = fact.seq, fact.occurred_at
+    if fact.type == "RewardGranted":
+        given = _granted.decode(fact.body)
+        progress, about = _progress(given.done, at)
+        granted = _credits(fact, given, rules)
+        grants = cast(Grants, given.grants)
+        return Earn(given.member_id, given.activity_id, seq, at, grants, granted, progress, about)
+    if fact.type == "RewardReturned":
+        return _take_back(fact, _returned.decode(fact.body), earned, rules)
+    withheld = _withheld.decode(fact.body)
+    progress, about = _progress(withheld.done, at)
+    moment = progress or Progress(at, "")
+    return Note(withheld.member_id, withheld.activity_id, seq, at, moment, about)
 
 
-def _payload(fact: Fact, body: Decision, earned: Found, rules: Rules) -> tuple[Command, str]:
-    whose = (body.member_id, body.activity_id, fact.seq, fact.occurred_at)
-    if isinstance(body, RewardReturned):
-        back = body.returned
-        progress = None
-        if rules.watches:
-            gone = -1 if back.full else 0
-            progress = Progress(back.occurred_at, "return", gone, -back.amount)
-        found = earned[body.member_id, back.seq]
-        return TakeBack(*whose, back, found, progress), entry_key(fact.seq)
-    progress = _progress(body.done, fact.occurred_at)
-    about = body.done.about if body.done else None
-    if isinstance(body, _Granted):
-        granted = _credits(fact, body, rules)
-        return Earn(*whose, cast(Grants, body.grants), granted, progress, about), entry_key(
-            fact.seq
-        )
-    moment = progress or Progress(fact.occurred_at, "")
-    return Note(*whose, moment, about), f"progress:{fact.seq}"
+def _take_back(fact: Fact, body: RewardReturned, earned: Found, rules: Rules) -> TakeBack:
+    back = body.returned
+    progress = None
+    if rules.watches:
+        gone = -1 if back.full else 0
+        progress = Progress(back.occurred_at, "return", gone, -back.amount)
+    found = earned[fact.owner, back.seq]
+    return TakeBack(
+        body.member_id, body.activity_id, fact.seq, fact.occurred_at, back, found, progress
+    )
 
 
-def _progress(done: Done | None, at: int) -> Progress | None:
+def _progress(done: Done | None, at: int) -> tuple[Progress | None, str | None]:
+    """What an activity adds to vesting, and what it is about."""
     if done is None:
-        return None
-    return Progress(at, done.activity, 1 if done.activity == "purchase" else 0, done.amount)
+        return None, None
+    purchases = 1 if done.activity == "purchase" else 0
+    return Progress(at, done.activity, purchases, done.amount), done.about
 
 
 async def note_contacts(ledger: Ledger, rules: Rules, facts: Sequence[Fact]) -> None:

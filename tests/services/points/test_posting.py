@@ -3,6 +3,9 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
+import pytest
+
 from kit.settings import StoreSettings
 from services.points import audit, queries
 from services.points.commands import post_decisions
@@ -21,6 +24,15 @@ async def test_a_granted_reward_is_posted(wiring: Wiring) -> None:
         wiring.ledger, wiring.rules, [granted("M1", 1), withheld("M1", 2), granted("M1", 3)]
     )
     assert await balance(wiring) == {"base": 24, "tier": 24}
+
+
+async def test_a_decision_that_cannot_be_read_leaves_its_batch_unposted(wiring: Wiring) -> None:
+    broken = msgspec.structs.replace(granted("M2", 1), body=msgspec.Raw(b'{"activity_id":"act_1"}'))
+    with pytest.raises(msgspec.ValidationError):
+        await post_decisions(wiring.ledger, wiring.rules, [granted("M1", 1), broken])
+    assert await wiring.entries.head("account:M1") == 0
+    await post_decisions(wiring.ledger, wiring.rules, [granted("M1", 1), granted("M2", 1)])
+    assert await balance(wiring) == await balance(wiring, "M2") == {"base": 12, "tier": 12}
 
 
 async def test_a_redelivered_batch_changes_nothing(wiring: Wiring) -> None:
