@@ -21,7 +21,7 @@ from services.points.wiring import SERVICE, Wiring, wire
 GROUP = SERVICE
 FOLLOWING = f"{SERVICE}-follow"
 """Apart from posting, so that a backlog of the one never holds up the other."""
-REST_SECONDS = 0.1
+REST_SECONDS = 0.25
 """Who reads what is posted is not waited for: rounds for some dozens, and the cores for others."""
 
 

@@ -1,4 +1,4 @@
-"""Redemptions follow the ledger: whatever ends one there settles its stock, or gives it back.
+"""Redemptions follow the ledger: what ends one there gives its stock back, or what it is for.
 
 A process may die between a fact of the account and what follows from it. The entries come back
 on their topic, at least once and in order for each member, and what is done is not done twice.
@@ -20,7 +20,6 @@ from services.points.rewards import queries
 from services.points.rewards.duties import Became, Status
 from services.points.rewards.redemptions import Moved, Redemptions, as_of, find, moved, note
 from services.points.rewards.settling import complete, give_back, rule_out
-from services.points.rewards.stock import Paid, Shelf
 
 AT_ONCE = 32
 _log = structlog.get_logger(__name__)
@@ -30,7 +29,7 @@ async def follow(redemptions: Redemptions, facts: Sequence[Fact]) -> None:
     """Take in entries of the ledger; most concern no redemption.
 
     What happened to one redemption is followed in its order, different ones side by side. Most are
-    confirmed, and then handed over by somebody: their stock is settled, all of it at once.
+    confirmed, and then handed over by somebody: nothing follows from those.
     """
     found: dict[str, list[Moved]] = {}
     for fact in facts:
@@ -40,7 +39,7 @@ async def follow(redemptions: Redemptions, facts: Sequence[Fact]) -> None:
         return
     began = [each for one in found.values() for each in one if each.kind == "hold"]
     await note(redemptions, [(each.redemption_id, each.member_id, each.at) for each in began])
-    settled = await _settle(redemptions, [one[-1] for one in found.values()])
+    plain = await _plain_ones(redemptions, [one[-1] for one in found.values()])
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(redemption: list[Moved]) -> None:
@@ -48,40 +47,33 @@ async def follow(redemptions: Redemptions, facts: Sequence[Fact]) -> None:
             for each in redemption:
                 await _follow(redemptions, each)
 
-    rest = [each for redemption_id, each in found.items() if redemption_id not in settled]
+    rest = [each for redemption_id, each in found.items() if redemption_id not in plain]
     await asyncio.gather(*map(one, rest))
 
 
-async def _settle(redemptions: Redemptions, last: Sequence[Moved]) -> set[str]:
-    """Settle what was confirmed last and needs nothing else; which redemptions are done by that.
+async def _plain_ones(redemptions: Redemptions, last: Sequence[Moved]) -> set[str]:
+    """The redemptions confirmed last that need nothing else: who confirmed them settles the stock.
 
-    What was cancelled since finds its stock gone, and is looked at by itself.
+    So what another process takes of the same slices is not disturbed.
     """
     confirmed = [each for each in last if each.kind == "capture"]
-    rewards = {each.reward_id for each in confirmed}
-    shelves = {each: await _plain(redemptions, each) for each in rewards}
-    paid: list[Paid] = []
-    done: set[str] = set()
-    for each in confirmed:
-        if (shelf := shelves[each.reward_id]) is not None:
-            done.add(each.redemption_id)
-            if shelf.slices:
-                paid.append(Paid(shelf, each.redemption_id, each.member_id, each.quantity))
-    left = await redemptions.rewards.shop.settle_all(paid)
-    return done - {each.redemption_id for each in left}
+    plain = {each: await _is_plain(redemptions, each) for each in {c.reward_id for c in confirmed}}
+    return {each.redemption_id for each in confirmed if plain[each.reward_id]}
 
 
-async def _plain(redemptions: Redemptions, reward_id: str) -> Shelf | None:
-    """The stock of a reward that somebody hands over; None if more follows, or it is not there."""
+async def _is_plain(redemptions: Redemptions, reward_id: str) -> bool:
+    """Whether it is somebody's to hand over; not if more follows, or it is not there."""
     try:
         defined = (await queries.reward_lately(redemptions.rewards, reward_id)).defined
     except ServiceError as error:
         if error.kind != "missing":
             raise
-        return None
-    if defined is None or defined.gives in ("donation", "voucher") or defined.series is not None:
-        return None
-    return Shelf(reward_id, defined.slices)
+        return False
+    return (
+        defined is not None
+        and defined.gives not in ("donation", "voucher")
+        and (defined.series is None)
+    )
 
 
 async def _follow(redemptions: Redemptions, each: Moved) -> None:

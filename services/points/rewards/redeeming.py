@@ -2,9 +2,9 @@
 
 Every step is a fact under a key that follows from the request, so the same request after a crash
 at any step goes on where it stopped. The account decides: a redemption is confirmed when, and only
-when, its hold is captured. What the stock does follows from that, here at once, and again in
-``following.py`` for whoever died in between. What is confirmed at once takes the stock first
-(``at_once.py``), a reservation holds the points first.
+when, its hold is captured. What the stock does follows from that, here behind the answer, and for
+whoever died in between in ``duties.py``; what is given, again in ``following.py``. What is
+confirmed at once takes the stock first (``at_once.py``), a reservation holds the points first.
 """
 
 from dataclasses import dataclass, replace
@@ -87,7 +87,7 @@ async def redeem(redemptions: Redemptions, wanted: Redeem) -> tuple[Redemption, 
             if known is None:
                 raise
     if is_new:
-        redemptions.notes.add(redemptions, (redemption_id, known.member_id, known.reserved_at))
+        redemptions.notes.add((redemptions, (redemption_id, known.member_id, known.reserved_at)))
     return await _go_on(redemptions, known, wanted), is_new
 
 
@@ -279,7 +279,7 @@ async def confirm(
 
 
 async def _confirmed(redemptions: Redemptions, known: Redemption, caller: Caller) -> Redemption:
-    """Stock, then points. Settling the stock is left to whoever follows the ledger."""
+    """Stock, then points."""
     if known.status == "reserved":
         _require_proof(redemptions, known.points, known.money, caller)
         known = await _with_stock(redemptions, known)

@@ -4,9 +4,7 @@ What became of a redemption is told by its member's account alone. The list only
 are; it is written by whoever follows the entries, and where that takes long, behind the answer.
 """
 
-import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -14,13 +12,12 @@ import msgspec
 
 from contracts.envelope import Fact
 from kit.clock import Clock
-from kit.errors import ServiceError
 from kit.views.port import Collection, Document, Query
 from services.points.commands import body_of
 from services.points.domain.errors import NotKnown
 from services.points.domain.redemptions import Redemption, keys_of, told
 from services.points.policy import Rules
-from services.points.rewards.turnstile import unless
+from services.points.rewards.behind import Behind
 from services.points.rewards.wiring import Rewards
 from services.points.views import Ledger
 
@@ -29,6 +26,7 @@ REDEMPTIONS = Collection(
 )
 """By redemption: whose it is. ``rank`` falls with time, so that the newest come first."""
 BEHIND_SECONDS = 1.0
+"""By then whoever follows the entries has put a redemption into the list, as a rule."""
 Began = tuple[str, str, int]
 """A redemption that began: its id, its member, the time of its hold."""
 
@@ -42,18 +40,29 @@ class IssueVoucher(Protocol):
 
 @dataclass(frozen=True)
 class Redemptions:
-    """``issue_voucher`` is absent where no vouchers are given."""
+    """``issue_voucher`` is absent where no vouchers are given.
+
+    ``notes`` are put into the list, unless they are there, behind the answers.
+    """
 
     rewards: Rewards
     ledger: Ledger
     rules: Rules
     clock: Clock
     issue_voucher: IssueVoucher | None = None
-    notes: "Notes" = field(default_factory=lambda: Notes())
+    notes: "Behind[Noted]" = field(default_factory=lambda: noting())
 
     async def prepare(self) -> None:
         """Create the list; harmless when it is there."""
         await self.rewards.views.prepare([REDEMPTIONS])
+
+
+Noted = tuple[Redemptions, Began]
+
+
+def noting(seconds: float = BEHIND_SECONDS) -> Behind[Noted]:
+    """What puts redemptions into the list, unless they are there, behind the answers."""
+    return Behind(_note_all, seconds)
 
 
 def as_of(redemptions: Redemptions, at: int | None) -> Redemptions:
@@ -92,7 +101,7 @@ async def page(
     redemptions: Redemptions, member_id: str, limit: int, after: tuple[int, str] | None
 ) -> Page:
     """Return a member's redemptions, newest first: two queries, however old the account is."""
-    await redemptions.notes.written()
+    await redemptions.notes.idle()
     query = Query(equals={"member_id": member_id}, order_by="rank", after=after, limit=limit)
     found = await redemptions.rewards.views.find(REDEMPTIONS, query)
     ids = [document.id for document in found]
@@ -132,36 +141,8 @@ async def note(redemptions: Redemptions, began: Sequence[Began]) -> None:
         await redemptions.rewards.views.save(REDEMPTIONS, documents)
 
 
-class Notes:
-    """What is to be put into the list unless it is there, a second behind the answers.
-
-    By then whoever follows the entries has written it, as a rule. Belongs to one event loop.
-    """
-
-    def __init__(self, behind_seconds: float = BEHIND_SECONDS) -> None:
-        self._behind_seconds = behind_seconds
-        self._waiting: list[Began] = []
-        self._writing: asyncio.Task[None] | None = None
-        self._hurry = asyncio.Event()
-
-    def add(self, redemptions: Redemptions, began: Began) -> None:
-        """Have a redemption put into the list soon."""
-        self._waiting.append(began)
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write(redemptions))
-
-    async def written(self) -> None:
-        """Return when all that was added stands in the list, or cannot be written."""
-        if self._writing is not None and not self._writing.done():
-            self._hurry.set()
-            await asyncio.wait([self._writing])
-
-    async def _write(self, redemptions: Redemptions) -> None:
-        while self._waiting:
-            await unless(self._hurry, self._behind_seconds)
-            began, self._waiting = self._waiting, []
-            with suppress(ServiceError):  # the store is out: the follower writes them
-                await note_missing(redemptions, began)
+async def _note_all(asked: Sequence[Noted]) -> None:
+    await note_missing(asked[0][0], [began for _, began in asked])
 
 
 class _Hold(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ from services.points.domain.holding import (
 from services.points.domain.redemptions import Redemption
 from services.points.rewards import queries
 from services.points.rewards.redemptions import Redemptions, require
-from services.points.rewards.stock import Shelf
+from services.points.rewards.stock import Paid, Shelf
 
 SYSTEM = "system"
 
@@ -38,13 +38,21 @@ async def shelf_for(redemptions: Redemptions, reward_id: str) -> Shelf | None:
 
 
 async def delivered(redemptions: Redemptions, known: Redemption) -> Redemption:
-    """Give at once what needs no hands; the rest is left to whoever follows the ledger."""
+    """Give at once what needs no hands; of the rest have the stock settled, for somebody gives it.
+
+    A process that dies before it has settled leaves that to the duty that looks at open takes.
+    """
+    if known.status != "confirmed":
+        return known
     streams = redemptions.rewards.catalogue
     defined = (await streams.heads([known.reward_id]))[known.reward_id].state.defined
-    if known.status == "confirmed" and (
-        defined is None or defined.gives in ("donation", "voucher")
-    ):
+    if defined is None or defined.gives in ("donation", "voucher"):
         return await complete(redemptions, known)
+    if defined.slices:
+        shelf = Shelf(known.reward_id, defined.slices)
+        redemptions.rewards.shop.settle_soon(
+            Paid(shelf, known.redemption_id, known.member_id, known.quantity)
+        )
     return known
 
 

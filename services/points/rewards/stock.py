@@ -7,6 +7,7 @@ with): whoever retries it begins at the same place and is told where to look on.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -34,10 +35,13 @@ from services.points.domain.stock import (
     plan,
     shares,
 )
+from services.points.rewards.behind import Behind
 from services.points.rewards.turnstile import Turnstile
 from services.points.rewards.views import STOCK, Asked, Stock, owner_of
 
 WALKS = 50
+SETTLE_SECONDS = 0.1
+"""What is paid for is settled so long behind the answers, in one batch with what is then taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,7 @@ class Shop:
     def __init__(self, streams: Stock, clock: Clock) -> None:
         self.streams, self._clock = streams, clock
         self._turnstile = Turnstile(streams, facts_of)
+        self._paid = Behind(self._settle_paid, SETTLE_SECONDS)
 
     async def left(self, shelf: Shelf) -> int:
         """How many are left now: every slice read fresh."""
@@ -196,6 +201,7 @@ class Shop:
 
     async def idle(self) -> None:
         """Return when nothing is on its way, documents neither."""
+        await self._paid.idle()
         await self._turnstile.idle()
 
     async def settle(
@@ -215,6 +221,15 @@ class Shop:
             raise NotOpen(redemption_id)
         for owner in taken.places.keys() - set(taken.is_("settle")):
             done(await self.close(owner, command))
+
+    def settle_soon(self, paid: Paid) -> None:
+        """Settle it behind the answer; whoever closes the takes that are due makes up for it."""
+        self._paid.add(paid)
+
+    async def _settle_paid(self, paid: Sequence[Paid]) -> None:
+        for each in await self.settle_all(paid):
+            with suppress(ServiceError):  # it went back since, or the store is out
+                await self.settle(each.shelf, each.redemption_id, each.member_id, each.quantity)
 
     async def settle_all(self, paid: Sequence[Paid]) -> list[Paid]:
         """Settle what was taken in the members' own slices, all of it at once.

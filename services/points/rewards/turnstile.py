@@ -3,9 +3,9 @@
 Requests of one process would otherwise race each other for the next seq of a busy stream and each
 of them pay for a commit. Behind the turnstile they wait while a batch is on its way, and go
 together with the next one, decided in the order they came. Other processes are still met by the
-journal's own constraints; nothing here is needed for them to hold. But they write these streams all
-the time (one takes what another settles), so a batch is decided on what the journal has now: a
-read costs less than a race that is lost.
+journal's own constraints; nothing here is needed for them to hold. Where others do write these
+streams, the next batches are decided on what the journal has now: a read costs less than a race
+that is lost. Where nobody does, they are decided on what this process knows, without a read.
 
 Documents are written behind the answers, for all that moved since the last time: they are what
 lists and duties look at, and may be a moment late. What a crash leaves unwritten is written when
@@ -21,11 +21,14 @@ from typing import Generic, TypeVar
 
 from kit.errors import ServiceError
 from kit.streams import Command, New, Result, Streams
+from services.points.rewards.behind import unless
 
 S = TypeVar("S")
 C = TypeVar("C")
 MOST_IN_BATCH = 256
 KEEP_SECONDS = 1.0
+WARY_BATCHES = 16
+"""So many batches are decided on fresh heads when a race was lost, before the next goes without."""
 
 
 @dataclass
@@ -44,6 +47,7 @@ class Turnstile(Generic[S, C]):
         self._moved: set[str] = set()
         self._keeping: asyncio.Task[None] | None = None
         self._kept_at = 0.0
+        self._wary = 0
         self._hurry = asyncio.Event()
 
     async def pass_(self, command: Command[C]) -> Result:
@@ -94,12 +98,17 @@ class Turnstile(Generic[S, C]):
 
     async def _execute(self, commands: Sequence[Command[C]]) -> list[Result]:
         """All at once; where that is contended, one by one, so that each gets its own answer."""
+        lost = self._streams.lost_races
         try:
-            await self._streams.heads({command.owner for command in commands}, fresh=True)
+            if self._wary:
+                await self._streams.heads({command.owner for command in commands}, fresh=True)
             return await self._streams.execute(commands, self._decide)
         except ServiceError as error:
             if error.code != "contended" or len(commands) == 1:
                 raise
+        finally:
+            raced = self._streams.lost_races > lost
+            self._wary = WARY_BATCHES if raced else max(0, self._wary - 1)
         return [await self._alone(command) for command in commands]
 
     async def _alone(self, command: Command[C]) -> Result:
@@ -117,14 +126,6 @@ class Turnstile(Generic[S, C]):
             with suppress(ServiceError):  # the store is out: whoever keeps the documents next, does
                 await self._streams.keep(moved)
             self._kept_at = time.monotonic()
-
-
-async def unless(hurry: asyncio.Event, seconds: float) -> None:
-    """Wait some seconds, or until somebody is in a hurry, which is over then."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(max(0.0, seconds)):
-            await hurry.wait()
-    hurry.clear()
 
 
 def _fail(results: "asyncio.Future[list[Result]]", error: Exception) -> None:

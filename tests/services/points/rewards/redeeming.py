@@ -94,12 +94,13 @@ async def balance(redemptions: Redemptions, member: str = "M1") -> int:
     return account.balances.get("base", 0)
 
 
-async def stock(redemptions: Redemptions, slices: int = 16) -> tuple[int, int, int]:
-    """What is left of the mugs, reserved, and redeemed, once the ledger has been followed."""
+async def stock(redemptions: Redemptions, *others: Redemptions) -> tuple[int, int, int]:
+    """What is left of the mugs, reserved, and redeemed, once all processes have come to rest."""
     await follow(redemptions, await entries(redemptions))
-    await redemptions.rewards.shop.idle()
+    for process in (redemptions, *others):
+        await process.rewards.shop.idle()
     streams = redemptions.rewards.shop.streams
-    heads = await streams.heads([f"mug.{n}" for n in range(slices)], fresh=True)
+    heads = await streams.heads([f"mug.{n}" for n in range(16)], fresh=True)
     states = [head.state for head in heads.values()]
     reserved = sum(take.quantity for each in states for take in each.open.values())
     return sum(s.left for s in states), reserved, sum(s.settled for s in states)

@@ -112,13 +112,24 @@ async def test_whom_the_account_refuses_gets_a_clear_no_and_the_stock_is_back_at
     await redeem(other, wish("k2"))
     with pytest.raises(InsufficientPoints):
         await redeem(one, wish())
-    assert (await balance(one), await stock(one)) == (200, (4, 0, 1))
+    assert (await balance(one), await stock(one, other)) == (200, (4, 0, 1))
     await earned(one, 5_000, seq=2)
     for _ in range(2):
         with pytest.raises(TakeClosed, match="new key"):
             await redeem(one, wish())
     assert (await redeemed(one, wish("k3"))).status == "confirmed"
     assert await findings(one) == []
+
+
+async def test_who_confirmed_settles_the_stock_and_who_follows_the_ledger_leaves_it_alone(
+    processes: list[Redemptions],
+) -> None:
+    one, other = processes
+    await shop(one, 5)
+    await redeem(one, wish())
+    assert await stock(other) == (4, 1, 0)
+    assert await findings(other) == []
+    assert await stock(other, one) == (4, 0, 1)
 
 
 async def test_the_stock_stays_when_the_same_request_came_through_elsewhere_meanwhile(
@@ -140,7 +151,7 @@ async def test_the_stock_stays_when_the_same_request_came_through_elsewhere_mean
     await redeem(other, wish("k2"))
     assert (await redeemed(slow, wish())).status == "confirmed"
     assert await one.rewards.shop.left(SHELF) == 3
-    assert (await balance(one), await stock(one)) == (4_400, (3, 0, 2))
+    assert (await balance(one), await stock(one, other)) == (4_400, (3, 0, 2))
 
 
 async def test_who_is_known_to_be_refused_takes_no_stock_and_may_ask_again(
@@ -256,7 +267,7 @@ async def test_a_rival_between_hold_and_capture_leaves_one_of_each(
     assert found.status == "confirmed"
     keys = [fact.key for fact in await entries(one)]
     assert keys == ["reward:1", hold_key(RDM), "reward:2", f"hold-end:{RDM}"]
-    assert (await balance(one), await stock(one)) == (4_250, (4, 0, 1))
+    assert (await balance(one), await stock(one, other)) == (4_250, (4, 0, 1))
     assert await findings(one) == []
 
 

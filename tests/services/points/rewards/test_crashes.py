@@ -14,10 +14,11 @@ from kit.store import Store, open_store
 from programmes.ledger import Fraud, Velocity
 from services.points.domain.errors import AlreadyEnded
 from services.points.domain.redemptions import Redemption
+from services.points.rewards.behind import Behind
 from services.points.rewards.duties import sweep
 from services.points.rewards.following import status_of
 from services.points.rewards.redeeming import cancel, confirm, fulfil, redemption_id_of
-from services.points.rewards.redemptions import Began, Notes, Redemptions, find
+from services.points.rewards.redemptions import Noted, Redemptions, find
 from tests.services.points.rewards.crashing import Died, DyingStore, Fuse
 from tests.services.points.rewards.redeeming import (
     CLERK,
@@ -120,6 +121,7 @@ async def crashed(place: Place, before: Before, act: Act, fuse: Fuse, one_by_one
     first = await prepared(await place.process())
     await shop(first, 5, 10_000, prices=(RewardPrice("base", 800),))
     await before(first)
+    await first.rewards.shop.idle()
     try:
         await act(await place.process(fuse, one_by_one))
     except Died:
@@ -164,11 +166,8 @@ async def test_sent_again_after_a_crash_at_any_write_it_happens_once(
     raise AssertionError("it never ended")
 
 
-class NoNotes(Notes):
+async def nobody(asked: list[Noted]) -> None:
     """Leaves the list to whoever follows, so that the writes of the act can be counted."""
-
-    def add(self, redemptions: Redemptions, began: Began) -> None:
-        return None
 
 
 async def test_a_gift_whose_process_died_is_given_by_whoever_follows_the_ledger(
@@ -180,7 +179,8 @@ async def test_a_gift_whose_process_died_is_given_by_whoever_follows_the_ledger(
         first = await prepared(await place.process())
         await shop(first, 0, 10_000, gives="donation", slices=0)
         with suppress(Died):
-            await redeemed(replace(await place.process(Fuse(write)), notes=NoNotes()), wish())
+            dying = await place.process(Fuse(write))
+            await redeemed(replace(dying, notes=Behind(nobody, 0.0)), wish())
         worker = await place.process()
         await followed(worker)
         found = await find(worker, "M1", RDM)

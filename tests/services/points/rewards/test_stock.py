@@ -2,20 +2,25 @@
 
 import asyncio
 from collections import Counter
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from contracts.envelope import Fact
 from kit.clock import SECOND
 from kit.errors import ServiceError
+from kit.journal.port import Journal
+from kit.store import Store, open_store
 from kit.streams import New
 from services.points.domain.stock import NotOpen, Slice, SoldOut, TakeClosed
 from services.points.rewards import audit, commands
 from services.points.rewards.stock import Paid, Shelf, facts_of
-from services.points.rewards.turnstile import Turnstile
+from services.points.rewards.turnstile import WARY_BATCHES, Turnstile
 from services.points.rewards.views import Asked
 from services.points.rewards.wiring import Rewards
-from tests.services.points.rewards.making import delivery, facts, stocked
-from tests.services.starting import START
+from tests.services.points.rewards.making import Accounts, delivery, facts, made, stocked
+from tests.services.starting import START, TestClock
 
 UNTIL = START + 900 * SECOND
 
@@ -213,6 +218,60 @@ async def test_a_caller_who_goes_away_takes_nobody_along(rewards: Rewards) -> No
     takers[0].cancel()
     ends = await asyncio.gather(*takers, return_exceptions=True)
     assert ends[1:] == ["taken"] * 19
+
+
+class Counting:
+    """A store whose journals count how often the tails of streams are read."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self.views, self.reads = store, store.views, 0
+
+    def journal(self, name: str) -> Journal:
+        journal: Any = CountingJournal(self._store.journal(name), self)
+        return cast(Journal, journal)
+
+    async def close(self) -> None:
+        await self._store.close()
+
+
+class CountingJournal:
+    def __init__(self, journal: Journal, counter: Counting) -> None:
+        self._journal, self._counter = journal, counter
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    async def read_many(self, after: dict[str, int]) -> dict[str, list[Fact]]:
+        self._counter.reads += 1
+        return await self._journal.read_many(after)
+
+
+async def test_who_takes_alone_does_not_look_first_and_who_lost_a_race_does(
+    tmp_path: Path, clock: TestClock, accounts: Accounts
+) -> None:
+    counting = Counting(open_store(f"sqlite:{tmp_path}", "points"))
+    alone, other = (made(counting, clock, accounts) for _ in range(2))
+    await alone.prepare()
+    shelf = await stocked(alone, 200, 1)
+
+    async def reads_of(rewards: Rewards, name: str) -> int:
+        before = counting.reads
+        command = rewards.shop.laying(shelf, delivery(1), name)[0]
+        turnstile = turnstiles[id(rewards)]
+        assert (await turnstile.pass_(command)).error is None
+        await turnstile.idle()
+        return counting.reads - before
+
+    await alone.shop.idle()
+    turnstiles = {id(each): Turnstile(each.shop.streams, facts_of) for each in (alone, other)}
+    keeping = 2  # the document is written behind it, from fresh heads
+    assert [await reads_of(alone, f"a{n}") for n in range(3)] == [keeping] * 3
+    assert await reads_of(other, "b") == keeping + 1  # it has never seen the stream
+    assert await reads_of(alone, "race") > keeping
+    wary = [await reads_of(alone, f"w{n}") for n in range(WARY_BATCHES + 1)]
+    assert wary == [keeping + 1] * WARY_BATCHES + [keeping]
+    assert await alone.shop.left(shelf) == 200 + 3 + 1 + 1 + WARY_BATCHES + 1
+    await counting.close()
 
 
 class OutOfOrder(Exception):
