@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kit.errors import Unavailable
+from kit.mongo.by_id import ById
 from kit.mongo.driver import Client, Documents, Index, Row
 from kit.views.checks import require_answerable, require_distinct, require_field
 from kit.views.port import Collection, Document, IndexValue, Query
@@ -18,6 +19,7 @@ class MongoViews:
     def __init__(self, client: Client, service: str) -> None:
         self._client, self._service = client, service
         self._documents: dict[str, Documents] = {}
+        self._by_id: dict[str, ById] = {}
 
     async def prepare(self, collections: Sequence[Collection]) -> None:
         """Create the indexes, unless they are there."""
@@ -30,13 +32,12 @@ class MongoViews:
             )
 
     async def load(self, collection: Collection, ids: Sequence[str]) -> dict[str, Document]:
-        """Return the documents that exist, in one query for each 1,000 ids."""
-        found: dict[str, Document] = {}
-        for start in range(0, len(ids), BATCH):
-            where = {"_id": {"$in": list(ids[start : start + BATCH])}}
-            for row in await self._of(collection).find(where):
-                found[row["_id"]] = _to_document(collection, row)
-        return found
+        """Return the documents that exist; who asks at a time asks in one query."""
+        name = collection.name
+        if name not in self._by_id:
+            self._by_id[name] = ById(self._of(collection))
+        rows = await self._by_id[name].load(ids)
+        return {row["_id"]: _to_document(collection, row) for row in rows}
 
     async def save(self, collection: Collection, documents: Sequence[Document]) -> list[str]:
         """Write documents by compare-and-set; return the ids that lost."""
