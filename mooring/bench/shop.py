@@ -30,7 +30,7 @@ SPENT = 20_000  # minor units: enough points for some twenty redemptions
 PRICE = 10
 STOCK = 100_000
 AT_ONCE = 8
-POSTED_SECONDS, ASK_SECONDS = 60.0, 0.5
+POSTED_SECONDS, ASK_SECONDS, LOOKS = 60.0, 0.5, 4
 
 
 @dataclass
@@ -165,8 +165,13 @@ async def check(shop: Shop, services: Services, made: set[str], won: set[str]) -
 
 
 async def _stock(shop: Shop, reward: str, redeemed: int) -> list[str]:
-    found = await shop.must("operator", "GET", f"/v1/rewards/{reward}/stock")
-    expected = {"left": found["added"] - redeemed, "reserved": 0, "redeemed": redeemed}
-    if wrong := {name: found[name] for name, value in expected.items() if found[name] != value}:
-        return [f"the stock of {reward} says {wrong} instead of {expected}"]
-    return []
+    """What was just paid for is settled a moment later."""
+    wrong: dict[str, int] = {}
+    for _ in range(LOOKS):
+        found = await shop.must("operator", "GET", f"/v1/rewards/{reward}/stock")
+        expected = {"left": found["added"] - redeemed, "reserved": 0, "redeemed": redeemed}
+        wrong = {name: found[name] for name, value in expected.items() if found[name] != value}
+        if not wrong:
+            return []
+        await asyncio.sleep(ASK_SECONDS)
+    return [f"the stock of {reward} says {wrong} instead of {expected}"]
