@@ -31,10 +31,12 @@ from services.points.domain.entries import (
     spend_order,
 )
 from services.points.domain.terms import (
+    ENDLESS,
     Credit,
     Expiry,
     LotRules,
     credit,
+    endless,
     last_day,
     local_day,
     start_of,
@@ -120,18 +122,15 @@ def credits(
     rules: LotRules, grants: Sequence[Granted], tier: str, at: int, activity_id: str, seq: int
 ) -> tuple[Credit, ...]:
     """The lots that grants go into."""
-    made = [
-        credit(
-            rules,
-            rules.rule(grant.wallet, grant.campaign_id, tier),
-            grant.wallet,
-            grant.points,
-            at,
-            activity_id,
-            f"{seq}.{place}",
-        )
-        for place, grant in enumerate(grants)
-    ]
+    made = []
+    for place, grant in enumerate(grants):
+        wallet, points = grant.wallet, grant.points
+        rule = rules.rule(wallet, grant.campaign_id, tier)
+        if rule is ENDLESS:
+            made.append(Credit(wallet, points, endless(wallet)))
+        else:
+            name = f"{seq}.{place}"
+            made.append(credit(rules, rule, wallet, points, at, activity_id, name))
     return tuple(made)
 
 
@@ -180,13 +179,15 @@ def _issued(account: Account, granted: Sequence[Credit]) -> list[Posting]:
         sums[lot] = sums.get(lot, 0) + each.points
         wallets[lot] = each.wallet
     postings: list[Posting] = []
-    for lot, points in sums.items():
+    owing: dict[str, None] = {}
+    for lot, wallet in wallets.items():
         kind = "pending" if "~" in lot else "member"
-        postings += between("issuance", kind, wallets[lot], lot, points)
-    for wallet in dict.fromkeys(wallets.values()):
+        postings += between("issuance", kind, wallet, lot, sums[lot])
         if debt_lot(wallet) in account.lots:
-            fresh = [(lot, n) for lot, n in sums.items() if wallets[lot] == wallet]
-            postings += fill_debt(account, wallet, [(lot, n) for lot, n in fresh if "~" not in lot])
+            owing[wallet] = None
+    for wallet in owing:
+        fresh = [lot for lot in sums if wallets[lot] == wallet and "~" not in lot]
+        postings += fill_debt(account, wallet, [(lot, sums[lot]) for lot in fresh])
     return postings
 
 

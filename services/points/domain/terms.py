@@ -115,7 +115,7 @@ def credit(
 ) -> Credit:
     """The credit of points earned at ``at`` under ``rule``; ``name`` makes a vesting lot unique."""
     if rule is ENDLESS:
-        return Credit(wallet, points, _endless(wallet))
+        return Credit(wallet, points, endless(wallet))
     day = local_day(rules.zone, at)
     active = active_terms(rules.zone, rule.expiry, wallet, day)
     if rule.vesting is not None:
@@ -135,14 +135,15 @@ def credit(
 
 
 @lru_cache(maxsize=100)
-def _endless(wallet: str) -> LotTerms:
+def endless(wallet: str) -> LotTerms:
+    """The lot of points that never expire."""
     return LotTerms(endless_lot(wallet), wallet)
 
 
 def active_terms(zone: ZoneInfo, expiry: Expiry, wallet: str, day: date) -> LotTerms:
     """The lot that points earned on ``day`` can be spent from."""
     if expiry.kind == "never":
-        return _endless(wallet)
+        return endless(wallet)
     last = last_day(expiry, day)
     name = f"sliding-{expiry.name}" if expiry.kind == "sliding" else last.isoformat()
     return LotTerms(f"{wallet}.{name}", wallet, 0, start_of(zone, last + timedelta(days=1)))
