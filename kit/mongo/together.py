@@ -30,10 +30,10 @@ class _Caller(Generic[T, R]):
 class Together(Generic[T, R]):
     """Carries out ``work`` for several callers at once; it answers each, in order.
 
-    ``size`` says how much a caller gives, and ``most`` how much goes at once. Between the beginnings
-    of two commands lie ``apart_seconds`` or more. The work is a task of its own, so a caller who
-    goes away takes nobody along. An outage is everybody's; after any other error each caller's part
-    is tried again alone, for the fault is in one of them.
+    ``size`` says how much a caller gives, and ``most`` how much goes at once. Two commands begin
+    ``apart_seconds`` or more after each other. The work is a task of its own, so a caller who goes
+    away takes nobody along. An outage is everybody's; after any other error each caller's part is
+    tried again alone, for the fault is in one of them.
     """
 
     def __init__(

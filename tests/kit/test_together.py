@@ -7,7 +7,6 @@ import pytest
 from kit.errors import Unavailable
 from kit.mongo.together import Together
 
-
 APART_SECONDS = 0.2
 
 
