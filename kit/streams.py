@@ -353,7 +353,8 @@ class Streams(Generic[S, C]):
                     results[step.place] = Result(error=key_conflict(missed.existing))
                     again.remove(run.commands[at])
                 return again
-        if refused and await self.journal.head(self.stream(run.commands[0][1].owner)) != head:
+        stream = self.stream(run.commands[0][1].owner)
+        if refused and (await self.journal.read_many({stream: head}))[stream]:
             return [run.commands[at] for at in refused]
         for at in refused:
             results[steps[at].place] = await self._refusal(run.commands[at][1], steps[at].error)
