@@ -1,27 +1,28 @@
 """The journal in MongoDB: a collection, one document for each fact.
 
 ``_id`` is ``stream/000000000042``: it makes (stream, seq) unique, and streams readable by range. A
-second unique index covers (stream, key). A fact that the relay has not published yet bears the
-field ``out``, which alone is in a sparse index; there is no watermark, because here a fact may
-become visible after one that was numbered or timed later.
+second unique index covers (stream, key). A fact of a small append bears the field ``out``, which
+alone is in a sparse index, until the relay has published it; those of a large one are named in a
+note, in the collection ``NAME.outbox``. There is no watermark, because here a fact may become
+visible after one that was numbered or timed later.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import suppress
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import TypeVar
-
-from msgspec import Raw
+from typing import Protocol
 
 from contracts.envelope import SEQ_DIGITS, Fact, fact_id
 from kit.journal.drafts import require_steps
+from kit.journal.notes import Notes
+from kit.journal.outbox import MongoOutbox
 from kit.journal.outlook import Outlook
 from kit.journal.port import Appended, Draft
-from kit.mongo.driver import Client, Documents, Index, Row
+from kit.journal.rows import IDS, fact_of, parts, row_of, seq_of
+from kit.mongo.driver import Documents, Index, Row
 from kit.mongo.together import Together
-
-T = TypeVar("T")
 
 # A stream's n-th draft goes in round n. Where a stream has many, one ordered insert, which stops
 # at the first refusal, keeps it gapless just as well, in one command.
@@ -31,9 +32,9 @@ FEW, GATHERED = 32, 256
 # Up to so many streams first go in line, whatever they have: a router of shards takes the documents
 # of an ordered insert to one shard after the other.
 IN_LINE = 8
-# One query names so many ids (measured on FerretDB: 10 ms for 1,000) or so many alternatives
-# (17 ms for 100; two lists of 1,000 streams and keys instead took three minutes).
-IDS, ALTERNATIVES = 1000, 100
+# One query names so many alternatives (measured on FerretDB: 17 ms for 100; two lists of 1,000
+# streams and keys instead took three minutes).
+ALTERNATIVES = 100
 TAIL_WINDOWS = (2, 16)
 TAIL_READERS = 8
 # So many places of a stream are looked at in one query: two of them do for 5,000 facts.
@@ -43,7 +44,6 @@ SIGHTINGS, SIGHTING_SECONDS = 20, 0.01
 
 _Keys = tuple[str, Sequence[str]]
 _LAST_SEQ = 10**SEQ_DIGITS - 1
-_UNPUBLISHED = {"out": {"$gt": ""}}
 _APPENDED = Appended("appended")
 _SEQ_CONFLICT = Appended("seq_conflict")
 _NOT_TRIED = Appended("not_tried")
@@ -51,16 +51,25 @@ _INDEXES = (Index(("stream", "key"), unique=True), Index(("out",), sparse=True))
 ASCENDING, DESCENDING = 1, -1
 
 
+class Collections(Protocol):
+    """Where collections are; ``kit.mongo.driver.Client`` as a rule."""
+
+    def documents(self, name: str) -> Documents:
+        """Return the collection ``name``."""
+
+
 class MongoJournal:
     """A journal in the collection ``NAME.journal``."""
 
-    def __init__(self, client: Client, name: str) -> None:
+    def __init__(
+        self, client: Collections, name: str, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._name = name
-        self._facts: Documents = client.documents(f"{name}.journal")
-        self._appended = asyncio.Event()
-        self._outlook = Outlook()
-        self._limit = 1000
-        self._appends = Together(self._append, len, GATHERED)
+        self._facts = client.documents(f"{name}.journal")
+        self._outlook = Outlook(now)
+        self._notes = Notes(client.documents(f"{name}.outbox"), self._facts, self._outlook, now)
+        self._outbox = MongoOutbox(self._facts, self._notes, self._outlook)
+        self._appends = Together(self._append_marked, len, GATHERED)
         self._rows_of = Together(self._rows_of_all, len, IDS)
         self._finds = Together(self._find_all, _width, IDS)
 
@@ -70,31 +79,44 @@ class MongoJournal:
         return self._name
 
     async def prepare(self) -> None:
-        """Create the indexes, unless they are there."""
+        """Create the collections and their indexes, unless they are there."""
+        await self._notes.prepare()
         await self._facts.create_indexes(_INDEXES)
 
     async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
         """Append drafts; what several callers append at a time travels in one command."""
         require_steps(drafts)
         if len(drafts) > FEW:
-            return (await self._append([drafts]))[0]
+            return await self._append_noted(drafts)
         return await self._appends(drafts)
 
-    async def _append(self, batches: Sequence[Sequence[Draft]]) -> list[list[Appended]]:
-        """Append batches, each one's streams apart from another's."""
+    async def _append_marked(self, batches: Sequence[Sequence[Draft]]) -> list[list[Appended]]:
+        """Append batches, each one's streams apart from another's, each fact marked."""
         drafts = [draft for batch in batches for draft in batch]
         self._outlook.appending(fact_id(draft.stream, draft.seq) for draft in drafts)
-        outcomes = [_NOT_TRIED] * len(drafts)
-        refused = await self._insert_all(drafts, _lines(batches), outcomes)
-        await self._resolve(drafts, refused, outcomes)
-        self._outlook.refused(fact_id(drafts[at].stream, drafts[at].seq) for at in refused)
-        self._appended.set()
-        answers = iter(outcomes)
+        landing = _Landing(drafts)
+        await self._land(landing, _lines(batches))
+        refused = (drafts[at] for at in landing.refused)
+        self._outlook.refused(fact_id(draft.stream, draft.seq) for draft in refused)
+        self._outbox.appended.set()
+        answers = iter(landing.outcomes)
         return [list(islice(answers, len(batch))) for batch in batches]
 
-    async def _insert_all(
-        self, drafts: Sequence[Draft], lines: list[list[int]], outcomes: list[Appended]
-    ) -> list[int]:
+    async def _append_noted(self, drafts: Sequence[Draft]) -> list[Appended]:
+        """Append one batch, which is noted before and not marked."""
+        async with self._notes.around(drafts) as names:
+            landing = _Landing(drafts, names)
+            await self._land(landing, _lines([drafts]))
+            if not landing.unclear:
+                await self._notes.landed(drafts, names, landing.places())
+        self._outbox.appended.set()
+        return landing.outcomes
+
+    async def _land(self, landing: "_Landing", lines: list[list[int]]) -> None:
+        landing.refused = await self._insert_all(landing, lines)
+        await self._resolve(landing)
+
+    async def _insert_all(self, landing: "_Landing", lines: list[list[int]]) -> list[int]:
         """Insert in rounds, each sorted by id, for crossed orders deadlock; return the refused.
 
         Few streams first go in one ordered insert: as a rule nothing of them is refused.
@@ -103,7 +125,7 @@ class MongoJournal:
         in_line = len(lines) <= IN_LINE and _longest(lines) > 1
         while lines:
             tried = lines if in_line else [line[:1] for line in lines]
-            stopped, behind = await self._insert(drafts, tried, outcomes, ordered=in_line)
+            stopped, behind = await self._insert(landing, tried, ordered=in_line)
             refused += stopped
             rest = [line[1:] for line in lines if line[0] not in stopped and len(line) > 1]
             lines = behind if in_line else rest
@@ -111,12 +133,7 @@ class MongoJournal:
         return refused
 
     async def _insert(
-        self,
-        drafts: Sequence[Draft],
-        lines: list[list[int]],
-        outcomes: list[Appended],
-        *,
-        ordered: bool,
+        self, landing: "_Landing", lines: list[list[int]], *, ordered: bool
     ) -> tuple[set[int], list[list[int]]]:
         """Insert lines of drafts, each of one stream; return the places that were refused.
 
@@ -124,28 +141,26 @@ class MongoJournal:
         line must not be inserted.
         """
         order = [place for line in lines for place in line]
-        rows = [_row(drafts[place]) for place in order]
+        rows = [landing.row(place) for place in order]
         faults = await self._facts.insert(rows, ordered=ordered)
         refused = {order[fault.place] for fault in faults}
         end = faults[0].place if ordered and faults else len(order)
         for place in order[:end]:
             if place not in refused:
-                outcomes[place] = _APPENDED
+                landing.outcomes[place] = _APPENDED
         return refused, _behind(lines, end) if end < len(order) else []
 
-    async def _resolve(
-        self, drafts: Sequence[Draft], refused: Sequence[int], outcomes: list[Appended]
-    ) -> None:
+    async def _resolve(self, landing: "_Landing") -> None:
         """Find out what was in the way of the refused drafts: their key, or else their seq."""
-        unseen = list(refused)
+        unseen = list(landing.refused)
         for sighting in range(SIGHTINGS):
-            rivals = await self._rivals([drafts[place] for place in unseen])
-            for place in unseen:
-                outcomes[place] = _outcome(drafts[place], rivals)
-            unseen = [place for place in unseen if not _names(drafts[place]) & rivals.keys()]
-            if not unseen or sighting == SIGHTINGS - 1:
+            if sighting:
+                await asyncio.sleep(SIGHTING_SECONDS)
+            rivals = await self._rivals([landing.drafts[place] for place in unseen])
+            unseen = [place for place in unseen if not landing.learn(place, rivals)]
+            if not unseen:
                 return
-            await asyncio.sleep(SIGHTING_SECONDS)
+        landing.unclear = True
 
     async def _rivals(self, drafts: Sequence[Draft]) -> "_Rivals":
         """Return the facts that have the drafts' seqs or keys, by both (stream, …)."""
@@ -157,7 +172,7 @@ class MongoJournal:
 
         note(await self._by_id([fact_id(draft.stream, draft.seq) for draft in drafts]))
         unknown = [draft for draft in drafts if (draft.stream, draft.key) not in rivals]
-        for part in _parts(unknown, ALTERNATIVES):
+        for part in parts(unknown, ALTERNATIVES):
             pairs = [{"stream": draft.stream, "key": draft.key} for draft in part]
             note(await self._facts.find({"$or": pairs}))
         return rivals
@@ -172,7 +187,7 @@ class MongoJournal:
             ids = {"$gt": fact_id(stream, after), "$lt": fact_id(stream, backwards_from)}
             order = DESCENDING
         rows = await self._facts.find({"_id": ids}, sort=[("_id", order)], limit=limit)
-        return [_to_fact(row) for row in rows]
+        return [fact_of(row) for row in rows]
 
     async def read_many(self, after: dict[str, int]) -> dict[str, list[Fact]]:
         """Return the tails of many streams: a few facts of all, then the long ones one by one.
@@ -186,7 +201,7 @@ class MongoJournal:
             ids = [fact_id(s, seq + step) for s, seq in open_ended.items() for step in steps]
             met: dict[str, list[Fact]] = {}
             for row in await self._by_id(ids):
-                met.setdefault(row["stream"], []).append(_to_fact(row))
+                met.setdefault(row["stream"], []).append(fact_of(row))
             open_ended = {
                 stream: open_ended[stream] + width
                 for stream, facts in met.items()
@@ -205,7 +220,7 @@ class MongoJournal:
     async def find(self, stream: str, keys: Sequence[str]) -> dict[str, Fact]:
         """Return the facts of a stream that bear these keys; who asks at a time asks together."""
         found: dict[str, Fact] = {}
-        for part in _parts(keys, IDS):
+        for part in parts(keys, IDS):
             found |= await self._finds((stream, part))
         return found
 
@@ -214,14 +229,14 @@ class MongoJournal:
         rows = await self._facts.find({"$or": wheres} if len(wheres) > 1 else wheres[0])
         there = {(row["stream"], row["key"]): row for row in rows}
         return [
-            {key: _to_fact(there[stream, key]) for key in keys if (stream, key) in there}
+            {key: fact_of(there[stream, key]) for key in keys if (stream, key) in there}
             for stream, keys in asked
         ]
 
     async def input_hashes(self, stream: str, keys: Sequence[str]) -> dict[str, bytes]:
         """Return the hashes that are kept beside the facts."""
         hashes: dict[str, bytes] = {}
-        for part in _parts(keys, IDS):
+        for part in parts(keys, IDS):
             where = {"stream": stream, "key": {"$in": list(part)}}
             rows = await self._facts.find(where, fields=["key", "hash"])
             hashes.update((row["key"], bytes(row["hash"])) for row in rows)
@@ -248,13 +263,13 @@ class MongoJournal:
             low = max((seq for seq in probes if seq < late), default=low)
             high = late
         rows = await self._by_id([fact_id(stream, low)]) if low else []
-        return _to_fact(rows[0]) if rows else None
+        return fact_of(rows[0]) if rows else None
 
     async def _posted_by(self, stream: str, seqs: Iterable[int], posted_at: int) -> set[int]:
         """Return those of the places whose facts were posted then or earlier."""
         ids = {"$in": [fact_id(stream, seq) for seq in seqs]}
         rows = await self._facts.find({"_id": ids}, fields=["seq", "posted"])
-        return {_seq(row) for row in rows if row["posted"] <= posted_at}
+        return {seq_of(row) for row in rows if row["posted"] <= posted_at}
 
     async def scan(self, batch: int = 1000) -> AsyncIterator[list[Fact]]:
         """Iterate over the whole journal in the order of ids, which is stream by stream."""
@@ -262,84 +277,20 @@ class MongoJournal:
         while rows := await self._facts.find(
             {"_id": {"$gt": last}}, sort=[("_id", ASCENDING)], limit=batch
         ):
-            yield [_to_fact(row) for row in rows]
+            yield [fact_of(row) for row in rows]
             last = rows[-1]["_id"]
 
     async def unpublished(self, limit: int = 1000) -> list[Fact]:
-        """Return unpublished facts, the oldest first, none before its stream's earlier ones.
-
-        ``out`` orders by the writers' clocks, so that no stream waits for ever behind busier ones.
-        But clocks differ, and a query that meets a writer halfway may see the later fact alone.
-        So of each stream the fact before the first one found is looked at: when it is unpublished
-        too, the stream's earlier facts are fetched.
-        """
-        rows = self._outlook.glimpse(limit)
-        if rows is None or (self._appended.is_set() and not rows):
-            since = self._outlook.since() if self._appended.is_set() else 0
-            self._appended.clear()
-            rows = await self._unpublished(limit, since)
-            if since and not rows:
-                rows = await self._unpublished(limit)
-        self._limit = limit
-        streams: dict[str, list[Row]] = {}
-        for row in rows:
-            streams.setdefault(row["stream"], []).append(row)
-        for line in streams.values():
-            line.sort(key=_seq)
-        for stream in await self._late(streams):
-            ids = {"$gt": fact_id(stream, 0), "$lt": streams[stream][0]["_id"]}
-            earlier = await self._facts.find({"_id": ids, **_UNPUBLISHED}, sort=[("_id", 1)])
-            streams[stream] = [*earlier, *streams[stream]]
-        facts = (_to_fact(row) for line in streams.values() for row in _gapless(line))
-        return list(islice(facts, limit))
-
-    async def _unpublished(self, limit: int, since: int = 0) -> list[Row]:
-        where = {"out": {"$gt": f"{since:020d}"}} if since else _UNPUBLISHED
-        rows = await self._facts.find(where, sort=[("out", ASCENDING)], limit=limit)
-        self._outlook.found(rows)
-        return rows
-
-    async def _late(self, streams: dict[str, list[Row]]) -> list[str]:
-        """Return the streams of which a fact before the first one found is unpublished."""
-        before = {
-            fact_id(stream, _seq(line[0]) - 1): stream
-            for stream, line in streams.items()
-            if not self._outlook.published(stream, _seq(line[0]) - 1)
-        }
-        late: list[str] = []
-        for part in _parts(list(before), IDS):
-            where = {"_id": {"$in": list(part)}, **_UNPUBLISHED}
-            late += [before[row["_id"]] for row in await self._facts.find(where, fields=["_id"])]
-        return late
+        """Return unpublished facts, the oldest first, none before its stream's earlier ones."""
+        return await self._outbox.unpublished(limit)
 
     async def mark_published(self, facts: Sequence[Fact]) -> None:
-        """Take the mark off ``facts``."""
-        for part in _parts(sorted(fact.id for fact in facts), IDS):
-            await self._facts.unset({"_id": {"$in": list(part)}}, "out")
-        self._outlook.marked(facts)
+        """Note that ``facts`` are published."""
+        await self._outbox.mark_published(facts)
 
     async def changed(self, timeout: float) -> None:
-        """Return when something is unpublished, or this process has appended since it was asked.
-
-        Other processes' appends are found by asking; a change stream would need a replica set.
-        """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
-        pause = self._outlook.first_pause()
-        while not await self._appended_within(min(pause, deadline - loop.time())):
-            asked = loop.time()
-            last = asked >= deadline
-            rows = await self._unpublished(self._limit, 0 if last else self._outlook.since())
-            if rows or last:
-                self._outlook.glimpsed(self._limit, rows)
-                return
-            pause = self._outlook.pause(loop.time() - asked)
-
-    async def _appended_within(self, seconds: float) -> bool:
-        if seconds > 0 and not self._appended.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._appended.wait(), seconds)
-        return self._appended.is_set()
+        """Return when something is unpublished, or this process has appended since it was asked."""
+        await self._outbox.changed(timeout)
 
     async def close(self) -> None:
         """Do nothing: the connections belong to the store."""
@@ -347,7 +298,7 @@ class MongoJournal:
     async def _by_id(self, ids: Sequence[str]) -> list[Row]:
         """Return the rows of these ids; who asks at a time asks together."""
         rows: list[Row] = []
-        for part in _parts(ids, IDS):
+        for part in parts(ids, IDS):
             rows += await self._rows_of(part)
         return rows
 
@@ -360,6 +311,39 @@ class MongoJournal:
 _Rivals = dict[tuple[str, str | int], Row]
 
 
+@dataclass(slots=True)
+class _Landing:
+    """Drafts, and what has become of them so far; with ``notes``, each one's note."""
+
+    drafts: Sequence[Draft]
+    notes: Sequence[str] | None = None
+    outcomes: list[Appended] = field(init=False)
+    refused: list[int] = field(default_factory=list)
+    ours: set[int] = field(default_factory=set)
+    unclear: bool = False
+
+    def __post_init__(self) -> None:
+        self.outcomes = [_NOT_TRIED] * len(self.drafts)
+
+    def row(self, place: int) -> Row:
+        """Return the document of a draft."""
+        return row_of(self.drafts[place], self.notes[place] if self.notes else None)
+
+    def learn(self, place: int, rivals: _Rivals) -> bool:
+        """Say what became of a refused draft; False when nothing is to be seen in its way yet."""
+        draft = self.drafts[place]
+        self.outcomes[place] = _outcome(draft, rivals)
+        itself = rivals.get((draft.stream, draft.seq), {})
+        if self.notes and itself.get("note") == self.notes[place]:
+            self.ours.add(place)  # it was in its own way: a command that was sent again
+        return bool(_names(draft) & rivals.keys())
+
+    def places(self) -> set[int]:
+        """Return the places of the drafts that are in the journal by this append."""
+        appended = {place for place, one in enumerate(self.outcomes) if one is _APPENDED}
+        return appended | self.ours
+
+
 def _names(draft: Draft) -> set[tuple[str, str | int]]:
     return {(draft.stream, draft.key), (draft.stream, draft.seq)}
 
@@ -370,11 +354,7 @@ def _outcome(draft: Draft, rivals: _Rivals) -> Appended:
     if rival is None:
         return _SEQ_CONFLICT
     same = rival["hash"] == draft.input_hash
-    return Appended("duplicate" if same else "key_conflict", _to_fact(rival))
-
-
-def _parts(values: Sequence[T], size: int) -> Iterable[Sequence[T]]:
-    return (values[start : start + size] for start in range(0, len(values), size))
+    return Appended("duplicate" if same else "key_conflict", fact_of(rival))
 
 
 def _behind(lines: list[list[int]], end: int) -> list[list[int]]:
@@ -424,52 +404,3 @@ def _extend(tail: list[Fact], facts: list[Fact], after: int) -> int:
             tail.append(fact)
             after = fact.seq
     return len(tail) - before
-
-
-def _gapless(line: list[Row]) -> Iterable[Row]:
-    """Yield rows of a stream, in seq order, up to the first gap."""
-    expected = _seq(line[0])
-    for row in line:
-        if _seq(row) != expected:
-            return
-        yield row
-        expected += 1
-
-
-def _seq(row: Row) -> int:
-    seq: int = row["seq"]
-    return seq
-
-
-def _row(draft: Draft) -> Row:
-    id_ = fact_id(draft.stream, draft.seq)
-    row: Row = {
-        "_id": id_,
-        "stream": draft.stream,
-        "seq": draft.seq,
-        "key": draft.key,
-        "hash": draft.input_hash,
-        "type": draft.type,
-        "version": draft.version,
-        "occurred": draft.occurred_at,
-        "posted": draft.posted_at,
-        "body": draft.body.decode(),  # as text, so that an operator can read it
-        "out": f"{draft.posted_at:020d}/{id_}",
-    }
-    if draft.trace is not None:
-        row["trace"] = draft.trace
-    return row
-
-
-def _to_fact(row: Row) -> Fact:
-    return Fact(
-        row["stream"],
-        int(row["seq"]),  # the driver's 64-bit integers are a subclass, which msgspec refuses
-        row["key"],
-        row["type"],
-        int(row["occurred"]),
-        int(row["posted"]),
-        Raw(row["body"].encode()),
-        int(row["version"]),
-        row.get("trace"),
-    )

@@ -24,6 +24,8 @@ QUIET_POLL_SECONDS, QUIET_AFTER_SECONDS = 0.1, 10.0
 # fact that is known to be published; what was appended late, or under a slow clock, is found by
 # those that do not.
 LOOK_BACK_MICROSECONDS, WHOLE_EVERY_SECONDS = 1_000_000, 1.0
+# Notes of other processes are asked for less: so often after one was found, and else each second.
+NOTES_POLL_SECONDS, NOTES_AFTER_SECONDS = 0.05, 2.0
 MOST_REMEMBERED = 20_000
 GLIMPSE_SECONDS = 0.05
 
@@ -40,9 +42,11 @@ class Outlook:
         self._glimpse: tuple[float, int, list[Row]] = (0.0, 0, [])
         self._published_at = 0
         self._whole_at = 0.0
+        self._noted_at = self._now() - NOTES_AFTER_SECONDS
+        self._notes_asked_at = self._now() - WHOLE_EVERY_SECONDS
 
     def appending(self, ids: Iterable[str]) -> None:
-        """This process is about to append these facts."""
+        """This process is about to write these facts, or these notes."""
         self._appends = True
         self._own.update(dict.fromkeys(ids))
         _bound(self._own)
@@ -57,12 +61,29 @@ class Outlook:
         if any(row["_id"] not in self._own for row in rows):
             self._others_at = self._now()
 
-    def marked(self, facts: Iterable[Fact]) -> None:
+    def noted(self, names: Sequence[str]) -> None:
+        """Notes were asked for, and these are new; is one of them another's?"""
+        self._notes_asked_at = self._now()
+        if any(name not in self._own for name in names):
+            self._others_at = self._noted_at = self._now()
+
+    def notes_due(self) -> bool:
+        """Whether it is time to ask for notes, too."""
+        heard = self._now() - self._noted_at < NOTES_AFTER_SECONDS
+        pause = NOTES_POLL_SECONDS if heard else WHOLE_EVERY_SECONDS
+        return self._now() - self._notes_asked_at >= pause
+
+    def marked(self, facts: Sequence[Fact]) -> None:
         """The marks of these were taken off: they are published, and all before them."""
+        self.published_all(facts)
+        posted = (fact.posted_at for fact in facts)
+        self._published_at = max(self._published_at, max(posted, default=0))
+
+    def published_all(self, facts: Iterable[Fact]) -> None:
+        """These are published, and all before them."""
         for fact in facts:
             before = self._published.pop(fact.stream, 0)
             self._published[fact.stream] = max(before, fact.seq)
-            self._published_at = max(self._published_at, fact.posted_at)
         self._glimpse = (0.0, 0, [])
         _bound(self._published)
 
@@ -75,7 +96,7 @@ class Outlook:
         if self._now() - self._whole_at >= WHOLE_EVERY_SECONDS:
             self._whole_at = self._now()
             return 0
-        return max(0, self._published_at - LOOK_BACK_MICROSECONDS)
+        return max(1, self._published_at - LOOK_BACK_MICROSECONDS)
 
     @property
     def alone(self) -> bool:

@@ -26,6 +26,7 @@ Filter = Mapping[str, Any]
 
 DEFAULT_DATABASE = "mooring"
 RACE_ATTEMPTS = 8
+NAMESPACE_EXISTS = 48
 # More rows than any question here asks for, so that the first answer is the whole one. Drivers ask
 # for 101 and then again: on FerretDB 1,000 rows take a third less, and keep no connection busy.
 ANSWER_ROWS = 1_001
@@ -104,6 +105,15 @@ class Documents:
     def __init__(self, collection: Any) -> None:
         self._collection = collection
         self.name: str = collection.name
+
+    async def create(self) -> None:
+        """Create the collection, unless it is there: for one without indexes of its own."""
+        with outages(self.name):
+            try:
+                await self._collection.database.command("create", self.name)
+            except OperationFailure as error:
+                if error.code != NAMESPACE_EXISTS:
+                    raise
 
     async def create_indexes(self, indexes: Sequence[Index]) -> None:
         """Create indexes, unless they are there. Before the first write: later ones build late."""

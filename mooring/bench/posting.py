@@ -206,5 +206,5 @@ async def _copy(source: Documents, target: Documents, count: int) -> tuple[float
 
 
 def _unpublished(row: dict[str, Any]) -> dict[str, Any]:
-    """The document as it was before the relay took its mark off."""
-    return {**row, "out": f"{row['posted']:020d}/{row['_id']}"}
+    """The document as it was inserted: one of a small append then bore a mark."""
+    return row if "note" in row else {**row, "out": f"{row['posted']:020d}/{row['_id']}"}

@@ -1,5 +1,6 @@
 """How often a journal is asked for news, by who appends to it."""
 
+import pytest
 from msgspec import Raw
 
 from contracts.envelope import Fact
@@ -8,6 +9,8 @@ from kit.journal.outlook import (
     ALONE_POLL_SECONDS,
     IDLE_POLL_SECONDS,
     LOOK_BACK_MICROSECONDS,
+    NOTES_AFTER_SECONDS,
+    NOTES_POLL_SECONDS,
     POLL_SECONDS,
     QUIET_AFTER_SECONDS,
     QUIET_POLL_SECONDS,
@@ -101,7 +104,7 @@ def test_questions_begin_before_the_last_that_is_published_and_each_second_at_th
 ):
     time = Time()
     outlook = Outlook(time)
-    assert [outlook.since(), outlook.since()] == [0, 0]
+    assert [outlook.since(), outlook.since()] == [0, 1]
     at = 5 * LOOK_BACK_MICROSECONDS
     outlook.marked([fact("a:1", 1, at), fact("a:2", 1, at - 7)])
     assert outlook.since() == at - LOOK_BACK_MICROSECONDS
@@ -140,3 +143,47 @@ def test_what_a_poll_has_found_is_good_once_and_for_the_same_question() -> None:
     outlook.glimpsed(10, [row(OURS)])
     outlook.marked([fact("a:1", 1)])
     assert outlook.glimpse(10) is None
+
+
+def test_notes_are_asked_for_each_second_and_more_often_where_others_write_some() -> None:
+    time = Time()
+    outlook = Outlook(time)
+    assert outlook.notes_due()
+    outlook.appending(["ours"])
+    outlook.noted(["ours"])
+    due: list[float] = []
+    for _ in range(2):
+        due.append(next_due(outlook, time))
+        outlook.noted(["theirs"])
+    time.now += NOTES_AFTER_SECONDS
+    outlook.noted([])
+    due.append(next_due(outlook, time))
+    expected = [WHOLE_EVERY_SECONDS, NOTES_POLL_SECONDS, WHOLE_EVERY_SECONDS]
+    assert due == pytest.approx(expected, abs=0.011)
+
+
+def next_due(outlook: Outlook, time: Time) -> float:
+    """Return after how long notes are due, to the hundredth of a second."""
+    for hundredths in range(200):
+        if outlook.notes_due():
+            return hundredths / 100
+        time.now = round(time.now + 0.01, 2)
+    return 2.0
+
+
+def test_another_ones_note_is_another_ones_append() -> None:
+    time = Time()
+    outlook = Outlook(time)
+    outlook.appending([OURS])
+    time.now += ALONE_AFTER_SECONDS + 1
+    outlook.noted([])
+    assert outlook.alone
+    outlook.noted(["theirs"])
+    assert not outlook.alone
+
+
+def test_published_without_a_mark_moves_no_question() -> None:
+    outlook = Outlook(Time())
+    outlook.published_all([fact("a:1", 3, 9 * LOOK_BACK_MICROSECONDS)])
+    assert outlook.published("a:1", 3)
+    assert [outlook.since(), outlook.since()] == [0, 1]

@@ -1,7 +1,7 @@
 """The journal on a document database: a crash between any two of its commands."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -9,9 +9,10 @@ import pytest
 from pymongo.errors import DocumentTooLarge
 
 from kit.errors import Unavailable
-from kit.journal.mongo import IN_LINE, MongoJournal
+from kit.journal.mongo import FEW, IN_LINE, MongoJournal
 from kit.journal.outlook import WHOLE_EVERY_SECONDS
 from kit.journal.port import Draft, Journal
+from kit.journal.rows import parts
 from kit.mongo.driver import Client, Documents, Refused
 from kit.mongo.store import MongoStore
 from tests.ports.stores import Stores, draft, gapless, outcomes, places, run, whole
@@ -53,6 +54,10 @@ class Dying(Documents):
         await super().unset(where, field)
         self._live()
 
+    async def delete(self, where: Any) -> None:
+        await super().delete(where)
+        self._live()
+
     def _live(self) -> None:
         self.left -= 1
         if self.left <= 0:
@@ -65,24 +70,36 @@ def adapter(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def another(stores: Stores) -> MongoJournal:
+class Watched:
+    """The collections of a client; ``wrap`` watches the facts."""
+
+    def __init__(self, client: Client, wrap: Callable[[Documents], Documents]) -> None:
+        self._client, self._wrap = client, wrap
+
+    def documents(self, name: str) -> Documents:
+        documents = self._client.documents(name)
+        return self._wrap(documents) if name.endswith(".journal") else documents
+
+
+def another(stores: Stores, wrap: Callable[[Documents], Documents] = lambda d: d) -> MongoJournal:
     store = stores.open()
     assert isinstance(store, MongoStore)
-    journal = store.journal("tests.facts")
-    assert isinstance(journal, MongoJournal)
-    return journal
+    return MongoJournal(Watched(store._client, wrap), "tests.facts")
 
 
 def dying(stores: Stores, writes: int) -> MongoJournal:
-    journal = another(stores)
-    journal._facts = Dying(journal._facts, writes)
-    return journal
+    return another(stores, lambda documents: Dying(documents, writes))
 
 
 def counting(stores: Stores, refuse: str = "") -> tuple[MongoJournal, Counting]:
-    journal = another(stores)
-    journal._facts = counts = Counting(journal._facts, refuse)
-    return journal, counts
+    counts: list[Counting] = []
+
+    def count(documents: Documents) -> Documents:
+        counts.append(Counting(documents, refuse))
+        return counts[-1]
+
+    journal = another(stores, count)
+    return journal, counts[0]
 
 
 @pytest.mark.parametrize(("longest", "writes"), [(4, 1), (4, 2), (4, 3), (4, 4), (9, 1), (9, 2)])
@@ -119,7 +136,8 @@ async def retried(journal: Journal, batch: list[Draft]) -> None:
 
 async def test_marks_half_taken_off_leave_the_rest_in_order(stores: Stores) -> None:
     journal = await stores.journal()
-    await journal.append([*run("a:1", 1, 1300), *run("a:2", 1, 200)])
+    for part in parts([*run("a:1", 1, 1300), *run("a:2", 1, 200)], FEW):
+        await journal.append(part)
     facts = await journal.unpublished(limit=1500)
     with pytest.raises(Unavailable):
         await dying(stores, 1).mark_published(facts)
@@ -128,6 +146,30 @@ async def test_marks_half_taken_off_leave_the_rest_in_order(stores: Stores) -> N
         *(("a:1", n) for n in range(1001, 1301)),
         *(("a:2", n) for n in range(1, 201)),
     ]
+
+
+@pytest.mark.parametrize("writes", [1, 2])
+async def test_a_large_append_that_dies_is_published_as_far_as_it_came(
+    stores: Stores, writes: int
+) -> None:
+    """Behind one of two inserts, or both: what is there is published, and its retry's rest."""
+    journal = await stores.journal()
+    streams = [f"a:{n:02}" for n in range(FEW)]
+    batch = [each for stream in streams for each in run(stream, 1, 2)]
+    with pytest.raises(Unavailable):
+        await dying(stores, writes).append(batch)
+    facts = await journal.unpublished()
+    assert len(facts) == writes * FEW
+    await journal.mark_published(facts)
+    await retried(journal, batch)
+    rest = await journal.unpublished()
+    await journal.mark_published(rest)
+    assert sorted(places(facts + rest)) == [(stream, seq) for stream in streams for seq in (1, 2)]
+    next_relay = another(stores)
+    again = await next_relay.unpublished()
+    assert {fact.id for fact in again} <= {fact.id for fact in facts}
+    await next_relay.mark_published(again)
+    assert await another(stores).unpublished() == []
 
 
 async def test_a_later_fact_alone_in_view_waits_for_the_earlier_one(stores: Stores) -> None:
