@@ -340,6 +340,15 @@ async def test_dead_writers_notes_cost_little_and_hide_nothing(
     assert len(outbox(database)) == LISTED + 200
 
 
+async def test_the_oldest_goes_first_whether_it_is_noted_or_marked(
+    database: Database, time: Time
+) -> None:
+    here, there = opened(database, time), opened(database, time, "there")
+    await there.append(at(2_000, [draft("b:1", 1)]))
+    await there.append(at(1_000, run("a:1", 1, MANY)))
+    assert places(await here.unpublished(1)) == [("a:1", 1)]
+
+
 async def test_a_backlog_of_many_notes_is_read_in_their_order(
     database: Database, time: Time
 ) -> None:
