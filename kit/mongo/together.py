@@ -2,9 +2,7 @@
 
 A command costs the driver, the network and the database far more than a document more in it
 (measured on FerretDB: a document inserted alone takes 1.6 ms of processor time over all of them,
-one among ten 0.25). Nobody waits for company: when nothing is under way, a command goes at once. A
-busy store is given few large commands rather than many small ones: it may be said how far apart
-they begin.
+one among ten 0.25). Nobody waits for company: when nothing is under way, a command goes at once.
 """
 
 import asyncio
@@ -12,7 +10,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from typing import Generic, TypeVar
 
 from kit.errors import Unavailable
@@ -30,10 +27,9 @@ class _Caller(Generic[T, R]):
 class Together(Generic[T, R]):
     """Carries out ``work`` for several callers at once; it answers each, in order.
 
-    ``size`` says how much a caller gives, and ``most`` how much goes at once. Two commands begin
-    ``apart_seconds`` or more after each other. The work is a task of its own, so a caller who goes
-    away takes nobody along. An outage is everybody's; after any other error each caller's part is
-    tried again alone, for the fault is in one of them.
+    ``size`` says how much a caller gives, and ``most`` how much goes at once. The work is a task of
+    its own, so a caller who goes away takes nobody along. An outage is everybody's; after any other
+    error each caller's part is tried again alone, for the fault is in one of them.
     """
 
     def __init__(
@@ -41,11 +37,8 @@ class Together(Generic[T, R]):
         work: Callable[[list[T]], Awaitable[Sequence[R]]],
         size: Callable[[T], int],
         most: int,
-        apart_seconds: float = 0.0,
     ) -> None:
         self._work, self._size, self._most = work, size, most
-        self._apart_seconds, self._sent_at = apart_seconds, -inf
-        self._later: asyncio.TimerHandle | None = None
         self._waiting: deque[_Caller[T, R]] = deque()
         self._under_way: set[asyncio.Task[Sequence[R]]] = set()
 
@@ -57,18 +50,8 @@ class Together(Generic[T, R]):
         return await caller.answer
 
     def _next(self) -> None:
-        if not self._waiting or self._under_way or self._later is not None:
-            return
-        loop = asyncio.get_running_loop()
-        if (rest := self._sent_at + self._apart_seconds - loop.time()) > 0:
-            self._later = loop.call_later(rest, self._in_time)
-        else:
-            self._sent_at = loop.time()
+        if self._waiting and not self._under_way:
             self._send([])
-
-    def _in_time(self) -> None:
-        self._later = None
-        self._next()
 
     def _send(self, group: list[_Caller[T, R]]) -> None:
         task = asyncio.create_task(self._carry_out(group))

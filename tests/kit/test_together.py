@@ -7,8 +7,6 @@ import pytest
 from kit.errors import Unavailable
 from kit.mongo.together import Together
 
-APART_SECONDS = 0.2
-
 
 class Work:
     """Doubles numbers when it is let; remembers what it was given at a time."""
@@ -58,27 +56,6 @@ async def test_a_command_takes_no_more_than_it_may_but_always_somebody(work: Wor
     work.go.set()
     assert await asyncio.gather(*callers) == [2, 120, 80, 2, 1000, 4]
     assert work.given == [[1], [60, 40], [1], [500], [2]]
-
-
-async def test_commands_that_follow_each_other_begin_some_time_apart() -> None:
-    work = Work()
-    work.go.set()
-    work.together = Together(work, abs, most=100, apart_seconds=APART_SECONDS)
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    assert await work.together(1) == 2
-    assert loop.time() - begun < APART_SECONDS
-    second = await work.ask(2)
-    await asyncio.sleep(APART_SECONDS / 4)
-    assert work.given == [[1]]
-    callers = [*second, *await work.ask(3, 4)]
-    assert await asyncio.gather(*callers) == [4, 6, 8]
-    assert work.given == [[1], [2, 3, 4]]
-    assert loop.time() - begun >= APART_SECONDS
-    await asyncio.sleep(APART_SECONDS)
-    begun = loop.time()
-    assert await work.together(5) == 10
-    assert loop.time() - begun < APART_SECONDS
 
 
 async def test_the_fault_of_one_is_not_anothers(work: Work) -> None:
