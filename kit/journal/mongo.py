@@ -119,17 +119,19 @@ class MongoJournal:
     async def _insert_all(self, landing: "_Landing", lines: list[list[int]]) -> list[int]:
         """Insert in rounds, each sorted by id, for crossed orders deadlock; return the refused.
 
-        Few streams first go in one ordered insert: as a rule nothing of them is refused.
+        Few streams, or such as are long on average, go in one ordered insert: as a rule nothing of
+        them is refused. Where something is, there may be more: a round for all finds that out.
         """
         refused: list[int] = []
-        in_line = len(lines) <= IN_LINE and _longest(lines) > 1
+        few, many = len(lines) <= IN_LINE, sum(map(len, lines)) > ROUNDS * len(lines)
+        in_line = _longest(lines) > 1 and (few or many)
         while lines:
             tried = lines if in_line else [line[:1] for line in lines]
             stopped, behind = await self._insert(landing, tried, ordered=in_line)
             refused += stopped
             rest = [line[1:] for line in lines if line[0] not in stopped and len(line) > 1]
             lines = behind if in_line else rest
-            in_line = _longest(lines) > ROUNDS
+            in_line = not (in_line and stopped) and _longest(lines) > ROUNDS
         return refused
 
     async def _insert(

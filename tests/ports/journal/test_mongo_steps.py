@@ -9,7 +9,7 @@ import pytest
 from pymongo.errors import DocumentTooLarge
 
 from kit.errors import Unavailable
-from kit.journal.mongo import FEW, IN_LINE, MongoJournal
+from kit.journal.mongo import FEW, IN_LINE, ROUNDS, MongoJournal
 from kit.journal.outlook import WHOLE_EVERY_SECONDS
 from kit.journal.port import Draft, Journal
 from kit.journal.rows import parts
@@ -250,6 +250,20 @@ async def test_many_that_are_refused_are_told_in_few_commands(stores: Stores) ->
     await journal.append(batch)
     counts.inserts = 0
     assert outcomes(await journal.append(batch)) == ["duplicate", "not_tried"] * IN_LINE
+    assert counts.inserts == 2
+
+
+async def test_long_streams_are_one_command_however_many_and_few_when_they_are_refused(
+    stores: Stores,
+) -> None:
+    await stores.journal()
+    journal, counts = counting(stores)
+    batch = [each for n in range(IN_LINE + 4) for each in run(f"a:{n}", 1, ROUNDS + 1)]
+    assert outcomes(await journal.append(batch)) == ["appended"] * len(batch)
+    assert counts.inserts == 1
+    counts.inserts = 0
+    refused = ["duplicate"] + ["not_tried"] * ROUNDS
+    assert outcomes(await journal.append(batch)) == refused * (IN_LINE + 4)
     assert counts.inserts == 2
 
 
