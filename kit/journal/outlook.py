@@ -18,7 +18,7 @@ ANSWERS_BETWEEN_POLLS, IDLE_ANSWERS_BETWEEN_POLLS = 4, 20
 ALONE_POLL_SECONDS = 0.25
 ALONE_AFTER_SECONDS = 10.0
 # A journal of which nothing has been heard for so long, whoever appends to it, is asked less, too.
-QUIET_POLL_SECONDS, QUIET_AFTER_SECONDS = 0.1, 10.0
+QUIET_POLL_SECONDS, QUIET_AFTER_SECONDS = 0.25, 10.0
 # The marks that were taken off stay in the way of a query until the store clears them up: behind
 # 5,000 of them FerretDB's took ten times as long. So most questions begin shortly before the last
 # fact that is known to be published; what was appended late, or under a slow clock, is found by

@@ -30,7 +30,7 @@ MOST_READ_MS = 10.0
 REDEMPTIONS, READS, TRIES = 200, 50, 10
 """How many a second; the tries are for the last item."""
 MEMBERS = 1_000
-WARM_SECONDS, SECONDS, FEW_SECONDS = 2.0, 15.0, 5.0
+WARM_SECONDS, SECONDS, FEW_SECONDS = 5.0, 15.0, 5.0
 SETTLE_SECONDS = 90.0
 DURABLE_STEPS = 2
 """The stock, then the hold with its capture: each is on disk before the next begins."""
