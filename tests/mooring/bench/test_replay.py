@@ -13,7 +13,8 @@ async def test_a_day_is_replayed_and_its_rows_are_inserted_again() -> None:
     assert result.details["activities"] == BASKETS_OF_THE_FIRST_DAY
     assert seconds.limit is not None
     assert 0 < seconds.limit < seconds.value
-    assert 100 < memory.value < 800
+    assert memory.unit == "MB"
+    assert memory.value > 100  # how much follows from what else this process has run
     assert [figure.name for figure in rest] == [
         "activities",
         "CPU of web",
