@@ -67,7 +67,9 @@ class Wiring:
             await part.prepare()
 
     async def close(self) -> None:
-        """Release the store."""
+        """Finish what is done behind the answers, then release the store."""
+        await self.rewards.shop.idle()
+        await self.redemptions.notes.idle()
         await self.store.close()
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from kit.clock import SECOND
 from kit.errors import ServiceError
+from kit.settings import StoreSettings
 from kit.store import open_store
 from programmes.ledger import Fraud, Velocity
 from services.points.domain.errors import InsufficientPoints
@@ -18,10 +19,11 @@ from services.points.domain.stock import TakeClosed
 from services.points.rewards.duties import sweep
 from services.points.rewards.following import status_of
 from services.points.rewards.redeeming import redeem, redemption_id_of
-from services.points.rewards.redemptions import Redemptions, find
+from services.points.rewards.redemptions import REDEMPTIONS, Redemptions, find
 from services.points.rewards.settling import rule_out
 from services.points.rewards.stock import Shelf
 from services.points.views import ledger
+from services.points.wiring import wire
 from tests.services.points.rewards.crashing import Before
 from tests.services.points.rewards.redeeming import (
     balance,
@@ -130,6 +132,21 @@ async def test_who_confirmed_settles_the_stock_and_who_follows_the_ledger_leaves
     assert await stock(other) == (4, 1, 0)
     assert await findings(other) == []
     assert await stock(other, one) == (4, 0, 1)
+
+
+async def test_a_process_that_ends_in_good_order_leaves_no_stock_unsettled(
+    tmp_path: Path, clock: TestClock
+) -> None:
+    settings = StoreSettings("sqlite", f"sqlite:{tmp_path}")
+    wiring = wire(settings, clock)
+    await wiring.prepare()
+    await shop(wiring.redemptions, 5)
+    assert (await redeemed(wiring.redemptions, wish())).status == "confirmed"
+    await wiring.close()
+    successor = wire(settings, clock)
+    assert await successor.store.views.count(REDEMPTIONS) == {"": 1}
+    assert await stock(successor.redemptions) == (4, 0, 1)
+    await successor.close()
 
 
 async def test_the_stock_stays_when_the_same_request_came_through_elsewhere_meanwhile(
