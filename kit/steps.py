@@ -6,7 +6,7 @@ import msgspec
 
 from contracts.envelope import Fact
 from kit.errors import ServiceError
-from kit.journal.port import Appended, Draft
+from kit.journal.port import Appended
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -41,18 +41,3 @@ def is_own(step: Step, outcomes: Sequence[Appended], key: str) -> bool:
         if place is not None and outcomes[place].outcome != "appended":
             return fact.key == key
     return False
-
-
-def fact_of(draft: Draft) -> Fact:
-    """The fact that a draft becomes when it lands."""
-    return Fact(
-        draft.stream,
-        draft.seq,
-        draft.key,
-        draft.type,
-        draft.occurred_at,
-        draft.posted_at,
-        msgspec.Raw(draft.body),
-        draft.version,
-        draft.trace,
-    )

@@ -17,8 +17,9 @@ from msgspec.structs import replace
 from contracts.envelope import Fact
 from kit.clock import Clock
 from kit.errors import ServiceError
+from kit.journal.drafts import fact_from
 from kit.journal.port import Appended, Draft, Journal
-from kit.steps import Step, fact_of, first_missed, is_own
+from kit.steps import Step, first_missed, is_own
 from kit.views.port import Collection, Document, IndexValue, Views
 
 S = TypeVar("S")
@@ -298,7 +299,7 @@ class Streams(Generic[S, C]):
                     continue
                 seq += 1
                 draft = self._draft(stream, seq, posted_at, new, command)
-                fact = fact_of(draft)
+                fact = fact_from(draft)
                 if folded and new.after is not None:
                     state = new.after
                 else:

@@ -1,7 +1,10 @@
-"""What every adapter refuses before it appends."""
+"""What every adapter refuses before it appends, and what a draft becomes."""
 
 from collections.abc import Sequence
 
+from msgspec import Raw
+
+from contracts.envelope import Fact
 from kit.errors import BrokenInvariant
 from kit.journal.port import Draft
 
@@ -20,3 +23,18 @@ def require_steps(drafts: Sequence[Draft]) -> None:
         if "/" in stream:
             raise BrokenInvariant("stream", "A stream's name has no slash", stream=stream)
         expected[stream] = seq + 1
+
+
+def fact_from(draft: Draft) -> Fact:
+    """Return the fact that a draft becomes when it lands."""
+    return Fact(
+        draft.stream,
+        draft.seq,
+        draft.key,
+        draft.type,
+        draft.occurred_at,
+        draft.posted_at,
+        Raw(draft.body),
+        draft.version,
+        draft.trace,
+    )

@@ -21,6 +21,7 @@ from kit.journal.outbox import MongoOutbox
 from kit.journal.outlook import Outlook
 from kit.journal.port import Appended, Draft
 from kit.journal.rows import IDS, fact_of, parts, row_of, seq_of
+from kit.mongo.by_id import ById
 from kit.mongo.driver import Documents, Index, Row
 from kit.mongo.together import Together
 
@@ -70,7 +71,7 @@ class MongoJournal:
         self._notes = Notes(client.documents(f"{name}.outbox"), self._facts, self._outlook, now)
         self._outbox = MongoOutbox(self._facts, self._notes, self._outlook)
         self._appends = Together(self._append_marked, len, GATHERED)
-        self._rows_of = Together(self._rows_of_all, len, IDS)
+        self._by_id = ById(self._facts)
         self._finds = Together(self._find_all, _width, IDS)
 
     @property
@@ -172,7 +173,7 @@ class MongoJournal:
             for row in rows:
                 rivals[row["stream"], row["key"]] = rivals[row["stream"], int(row["seq"])] = row
 
-        note(await self._by_id([fact_id(draft.stream, draft.seq) for draft in drafts]))
+        note(await self._by_id.load([fact_id(draft.stream, draft.seq) for draft in drafts]))
         unknown = [draft for draft in drafts if (draft.stream, draft.key) not in rivals]
         for part in parts(unknown, ALTERNATIVES):
             pairs = [{"stream": draft.stream, "key": draft.key} for draft in part]
@@ -202,7 +203,7 @@ class MongoJournal:
             steps = range(1, width + 1)
             ids = [fact_id(s, seq + step) for s, seq in open_ended.items() for step in steps]
             met: dict[str, list[Fact]] = {}
-            for row in await self._by_id(ids):
+            for row in await self._by_id.load(ids):
                 met.setdefault(row["stream"], []).append(fact_of(row))
             open_ended = {
                 stream: open_ended[stream] + width
@@ -264,7 +265,7 @@ class MongoJournal:
             late = next((seq for seq in probes if seq not in early), high)
             low = max((seq for seq in probes if seq < late), default=low)
             high = late
-        rows = await self._by_id([fact_id(stream, low)]) if low else []
+        rows = await self._by_id.load([fact_id(stream, low)]) if low else []
         return fact_of(rows[0]) if rows else None
 
     async def _posted_by(self, stream: str, seqs: Iterable[int], posted_at: int) -> set[int]:
@@ -296,18 +297,6 @@ class MongoJournal:
 
     async def close(self) -> None:
         """Do nothing: the connections belong to the store."""
-
-    async def _by_id(self, ids: Sequence[str]) -> list[Row]:
-        """Return the rows of these ids; who asks at a time asks together."""
-        rows: list[Row] = []
-        for part in parts(ids, IDS):
-            rows += await self._rows_of(part)
-        return rows
-
-    async def _rows_of_all(self, asked: Sequence[Sequence[str]]) -> list[list[Row]]:
-        ids = list(dict.fromkeys(id_ for each in asked for id_ in each))
-        there = {row["_id"]: row for row in await self._facts.find({"_id": {"$in": ids}})}
-        return [[there[id_] for id_ in each if id_ in there] for each in asked]
 
 
 _Rivals = dict[tuple[str, str | int], Row]

@@ -21,9 +21,10 @@ from uuid import uuid4
 
 from contracts.envelope import Fact, fact_id
 from kit.errors import Unavailable
+from kit.journal.drafts import fact_from
 from kit.journal.outlook import Outlook
 from kit.journal.port import Draft
-from kit.journal.rows import IDS, fact_from, fact_of, parts, seq_of
+from kit.journal.rows import IDS, fact_of, parts, seq_of
 from kit.mongo.driver import Documents, Row
 
 NOTE_FACTS = 1_000

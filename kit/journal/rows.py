@@ -54,21 +54,6 @@ def fact_of(row: Row) -> Fact:
     )
 
 
-def fact_from(draft: Draft) -> Fact:
-    """Return the fact that a draft has become."""
-    return Fact(
-        draft.stream,
-        draft.seq,
-        draft.key,
-        draft.type,
-        draft.occurred_at,
-        draft.posted_at,
-        Raw(draft.body),
-        draft.version,
-        draft.trace,
-    )
-
-
 def seq_of(row: Row) -> int:
     """Return a document's seq."""
     seq: int = row["seq"]
