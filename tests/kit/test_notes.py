@@ -7,15 +7,15 @@ from itertools import pairwise
 
 import pytest
 
-from contracts.envelope import Fact
 from kit.journal.mongo import FEW, MongoJournal
 from kit.journal.notes import LATEST_LOOK_SECONDS, LISTED, MOST_HELD, MOST_MISSING, NOTE_FACTS
 from kit.journal.outbox import LATE_FACTS, LATE_STREAMS
 from kit.journal.outlook import ALONE_AFTER_SECONDS, WHOLE_EVERY_SECONDS
-from kit.journal.port import Draft, Journal
+from kit.journal.port import Draft
 from kit.mongo.driver import Documents, Refused, Row
 from kit.mongo.failures import DUPLICATE_KEY
 from tests.kit.notes_store import Database, MemoryDocuments, Process
+from tests.ports.journal.relaying import relayed
 from tests.ports.stores import draft, outcomes, places, run
 
 MANY = FEW + 1
@@ -54,16 +54,6 @@ def at(posted_at: int, drafts: Sequence[Draft]) -> list[Draft]:
         Draft(d.stream, d.seq, d.key, d.input_hash, d.type, d.occurred_at, posted_at, d.body)
         for d in drafts
     ]
-
-
-async def relayed(journal: Journal, limit: int = 1_000) -> list[Fact]:
-    """Publish all there is; return it in that order."""
-    published: list[Fact] = []
-    while facts := await journal.unpublished(limit):
-        assert len(facts) <= limit
-        published += facts
-        await journal.mark_published(facts)
-    return published
 
 
 async def test_a_large_append_is_noted_and_a_small_one_marked(

@@ -4,22 +4,12 @@ import asyncio
 
 import pytest
 
-from contracts.envelope import Fact
 from kit.journal.port import Draft, Journal
+from tests.ports.journal.relaying import relayed, relayed_beside
 from tests.ports.journal.test_outbox import in_order
 from tests.ports.stores import Stores, draft, outcomes, places, run
 
 MANY = 40
-
-
-async def relayed(journal: Journal, limit: int = 1_000) -> list[Fact]:
-    """Publish all there is; return it in that order."""
-    published: list[Fact] = []
-    while facts := await journal.unpublished(limit):
-        assert len(facts) <= limit
-        published += facts
-        await journal.mark_published(facts)
-    return published
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -123,7 +113,6 @@ async def test_a_relay_beside_large_and_small_appends_keeps_order(stores: Stores
     writers = [await stores.journal() for _ in range(2)]
     relay = writers[0]
     heads = dict.fromkeys(("a:1", "a:2", "b:1", "b:2"), 0)
-    writing = True
 
     async def write(number: int) -> None:
         for turn in range(12):
@@ -134,22 +123,7 @@ async def test_a_relay_beside_large_and_small_appends_keeps_order(stores: Stores
                 heads[stream] += length
             await writers[number].append(batch)
 
-    async def publish() -> list[Fact]:
-        published: list[Fact] = []
-        while True:
-            ending = not writing
-            facts = await relay.unpublished(limit=70)
-            await relay.mark_published(facts)
-            published += facts
-            if not facts and ending:
-                return published
-            if not facts:
-                await relay.changed(0.05)
-
-    relaying = asyncio.create_task(publish())
-    async with asyncio.timeout(60):
-        await asyncio.gather(*map(write, range(2)))
-        writing = False
-        published = await relaying + await relayed(relay)
+    writing = asyncio.gather(*map(write, range(2)))
+    published = await relayed_beside(relay, writing, limit=70)
     assert in_order(published)
     assert len(published) == sum(heads.values())

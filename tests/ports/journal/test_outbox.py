@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from contracts.envelope import Fact
 from kit.journal.port import Journal
+from tests.ports.journal.relaying import relayed, relayed_beside
 from tests.ports.stores import Stores, draft, places, run
 
 
@@ -64,11 +65,7 @@ async def test_a_published_fact_reads_like_any_other(journal: Journal) -> None:
 
 async def test_small_limits_publish_long_streams_in_order(journal: Journal) -> None:
     await journal.append([*run("a:1", 1, 20), *run("a:2", 1, 5), *run("b:1", 1, 9)])
-    published: list[Fact] = []
-    while facts := await journal.unpublished(limit=4):
-        assert len(facts) <= 4
-        published += facts
-        await journal.mark_published(facts)
+    published = await relayed(journal, limit=4)
     assert in_order(published)
     assert len(published) == 34
 
@@ -78,7 +75,6 @@ async def test_a_relay_beside_concurrent_writers_misses_nothing_and_keeps_order(
 ) -> None:
     writers = [await stores.journal() for _ in range(3)]
     reader = await stores.journal()
-    writing = True
 
     async def write(number: int) -> None:
         for seq in range(1, 31):
@@ -86,23 +82,8 @@ async def test_a_relay_beside_concurrent_writers_misses_nothing_and_keeps_order(
                 [draft(f"a:{number}-{n}", 2 * seq + step) for n in range(3) for step in (-1, 0)]
             )
 
-    async def relay() -> list[Fact]:
-        published: list[Fact] = []
-        while True:
-            ending = not writing
-            facts = await reader.unpublished(limit=50)
-            await reader.mark_published(facts)
-            published += facts
-            if not facts and ending:
-                return published
-            if not facts:
-                await reader.changed(0.05)
-
-    relaying = asyncio.create_task(relay())
-    async with asyncio.timeout(60):
-        await asyncio.gather(*map(write, range(3)))
-        writing = False
-        published = await relaying
+    writing = asyncio.gather(*map(write, range(3)))
+    published = await relayed_beside(reader, writing, limit=50)
     assert len(published) == 540
     assert in_order(published)
 
