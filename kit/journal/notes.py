@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from itertools import islice
 from uuid import uuid4
 
@@ -45,14 +46,20 @@ class _Note:
     unseen: dict[str, None] = field(default_factory=dict)  # not asked for yet
     missing: dict[str, None] = field(default_factory=dict)  # not there when they were asked for
     pending: dict[str, Fact] = field(default_factory=dict)  # there, and to be published
+    forgotten: bool = False  # which are missing; all are read again when it is looked at
 
     @property
     def settled(self) -> bool:
-        return not (self.unseen or self.missing or self.pending)
+        return not (self.unseen or self.missing or self.pending or self.forgotten)
 
     def may_hold(self, id_: str) -> bool:
         """Whether this fact may not be published yet."""
-        return id_ in self.pending or id_ in self.unseen or id_ in self.missing
+        among = id_ in self.pending or id_ in self.unseen or id_ in self.missing
+        return among or self.forgotten
+
+
+def _look_at(note: _Note) -> float:
+    return note.look_at
 
 
 class Notes:
@@ -137,13 +144,19 @@ class Notes:
     def _forget(self) -> None:
         """Hold no facts, and remember none before all notes have been read."""
         self.behind = True
-        for name in [note.id for note in self._known.values() if note.pending]:
-            self._drop(name)
+        for note in [note for note in self._known.values() if note.pending]:
+            self._drop(note)
 
-    def _drop(self, name: str) -> None:
-        note = self._known.pop(name)
-        for id_ in note.pending:
-            self._where.pop(id_, None)
+    def _drop(self, note: _Note) -> None:
+        """Know nothing of this note any more, if it is known."""
+        if self._stands(note):
+            del self._known[note.id]
+            for id_ in note.pending:
+                self._where.pop(id_, None)
+
+    def _stands(self, note: _Note) -> bool:
+        """Whether this is still what is known of it: while one waits, much may happen."""
+        return self._known.get(note.id) is note
 
     @property
     def waiting(self) -> bool:
@@ -171,7 +184,7 @@ class Notes:
 
     def _see_to(self, notes: Iterable[_Note]) -> None:
         for note in notes:
-            if note.settled and note.id in self._known:
+            if note.settled and self._stands(note):
                 del self._known[note.id]
                 self._settled.add(note.id)
 
@@ -204,16 +217,16 @@ class Notes:
         are waited for, the next list begins behind them.
         """
         begin = self._cursor
-        known = [name for name in self._known if name > begin]
+        known = [note for note in self._known.values() if note.id > begin]
         where = {"_id": {"$gt": begin}}
         rows = await self._notes.find(where, sort=[("_id", 1)], limit=LISTED, fields=["_id"])
         listed = {row["_id"]: None for row in rows}
         end = rows[-1]["_id"] if len(rows) == LISTED else ""
-        for name in known:
-            if name in self._known and name not in listed and (not end or name <= end):
-                self._drop(name)
+        for note in known:
+            if note.id not in listed and (not end or note.id <= end):
+                self._drop(note)
         self._unread = [name for name in listed if not self._is_known(name)]
-        stuck = not self._unread and not any(self._known[n].pending for n in known if n in listed)
+        stuck = not self._unread and not any(note.pending for note in known if note.id in listed)
         self._cursor = end if end and stuck else ""
         self._outlook.noted(self._unread)
         return not begin and not end
@@ -229,10 +242,11 @@ class Notes:
         return begun + names
 
     def _overdue(self) -> list[str]:
-        """Return a few notes whose facts were not there; these are looked at once at a time."""
-        notes = (note for note in self._known.values() if note.missing and not note.unseen)
-        overdue = (note.id for note in notes if note.look_at <= self._now())
-        return list(islice(overdue, READ_AT_ONCE))
+        """Return a few notes whose facts were not there, those that have waited longest first."""
+        begun = (note for note in self._known.values() if not note.unseen)
+        waited_for = (note for note in begun if note.missing or note.forgotten)
+        overdue = [note for note in waited_for if note.look_at <= self._now()]
+        return [note.id for note in nsmallest(READ_AT_ONCE, overdue, key=_look_at)]
 
     async def _read(self, names: Sequence[str]) -> None:
         """Read notes, also known ones: their writer may have corrected them."""
@@ -242,12 +256,13 @@ class Notes:
             note = self._known.get(name)
             if name not in facts:
                 if note is not None:
-                    self._drop(name)
+                    self._drop(note)
             elif note is None:
                 self._known[name] = _Note(name, self._now(), unseen=dict.fromkeys(facts[name]))
             elif not note.unseen:
-                note.unseen = {id_: None for id_ in facts[name] if id_ in note.missing}
-                note.missing = {}
+                again = (id_ for id_ in facts[name] if note.forgotten or id_ in note.missing)
+                note.unseen = dict.fromkeys(again)
+                note.missing, note.forgotten = {}, False
 
     async def _fetch(self, names: Sequence[str], room: int) -> None:
         """Read some of the facts of notes."""
@@ -262,10 +277,10 @@ class Notes:
             found = await self._facts.find({"_id": {"$in": list(part)}})
             rows.update((row["_id"], row) for row in found)
         for note, each in asked:
-            if self._known.get(note.id) is note:
+            if self._stands(note):
                 self._sort(note, each, rows)
         self._see_to([note for note, _ in asked])
-        self._forget_stuck()
+        self._forget_missing()
 
     def _sort(self, note: _Note, ids: Sequence[str], rows: dict[str, Row]) -> None:
         """Tell the note's facts from another's, and from those that are not there."""
@@ -279,14 +294,18 @@ class Notes:
         age = max(SOONEST_LOOK_SECONDS, now - note.found_at)
         note.look_at = now + min(LATEST_LOOK_SECONDS, age)
 
-    def _forget_stuck(self) -> None:
+    def _forget_missing(self) -> None:
+        """Remember of the notes that are waited for longest only that there is something missing.
+
+        Their names stay known: a note that is new each time would keep the list at its beginning.
+        """
         missing = sum(len(note.missing) for note in self._known.values())
-        for note in list(self._known.values()):
+        for note in self._known.values():
             if missing <= MOST_MISSING:
                 return
-            missing -= len(note.missing)
-            if note.missing and not note.pending:
-                self._drop(note.id)
+            if note.missing and not note.pending and not note.unseen:
+                missing -= len(note.missing)
+                note.missing, note.forgotten = {}, True
 
     async def unsettled(self, rows: Iterable[Row]) -> set[str]:
         """Return the ids of those of these facts that may be unpublished, marked or noted."""

@@ -78,11 +78,17 @@ class Running:
         self._tasks.setdefault(name, []).append(asyncio.create_task(run_all([process], stop)))
 
     async def stop(self, *names: str) -> None:
-        """Stop every process of these names, in good order; raises what one of them raised."""
+        """Stop every process of these names, in good order; raises what one of them raised.
+
+        Not before all have ended: what one leaves behind would be in the way of the next test.
+        """
         for name in names:
             for stop in self._stops.pop(name, ()):
                 stop.set()
-        await asyncio.gather(*(task for name in names for task in self._tasks.pop(name, ())))
+        tasks = [task for name in names for task in self._tasks.pop(name, ())]
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, BaseException):
+                raise ended
 
     async def close(self) -> None:
         """Stop whatever runs."""

@@ -15,12 +15,21 @@ import pytest
 
 from contracts.envelope import Fact
 from kit.journal.mongo import FEW, MongoJournal
+from kit.journal.notes import LATEST_LOOK_SECONDS
 from kit.journal.port import Draft
 from tests.kit.notes_store import Database
 from tests.ports.stores import draft
 
 STREAMS = ("a:1", "a:2", "a:3", "a:4")
 STEPS, MOST_TASKS = 250, 4
+LITTLE = {
+    "NOTE_FACTS": 7,
+    "LISTED": 4,
+    "READ_AT_ONCE": 1,
+    "LEAST_FETCHED": 3,
+    "MOST_HELD": 60,
+    "MOST_MISSING": 5,
+}
 
 
 @dataclass
@@ -35,6 +44,7 @@ class World:
     journals: dict[str, MongoJournal] = field(default_factory=dict)
     tasks: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
     asleep: set[str] = field(default_factory=set)
+    unmarked: dict[str, dict[str, Fact]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     started: int = 0
 
@@ -76,10 +86,21 @@ class World:
         )
 
     async def relay(self, process: str, limit: int) -> None:
-        journal = self.journal(process)
-        facts = await journal.unpublished(limit)
+        """Publish a batch, but for what still waits for its mark."""
+        unmarked = self.unmarked.setdefault(process, {})
+        published = set(unmarked)
+        facts = await self.journal(process).unpublished(limit)
+        facts = [fact for fact in facts if fact.id not in published]
         self.publish(facts, limit)
-        await journal.mark_published(facts)
+        unmarked.update((fact.id, fact) for fact in facts)
+
+    async def mark(self, process: str) -> None:
+        """Take off the marks of what is published: beside the next batch, as the relay does."""
+        unmarked = self.unmarked.setdefault(process, {})
+        facts = list(unmarked.values())
+        await self.journal(process).mark_published(facts)
+        for fact in facts:
+            del unmarked[fact.id]
 
     def publish(self, facts: list[Fact], limit: int) -> None:
         if len(facts) > limit:
@@ -94,20 +115,27 @@ class World:
     def kill(self, process: str) -> None:
         """All that the process does ends; what waits at the database never happens."""
         for name, task in self.tasks.items():
-            if name.startswith(f"{process}#"):
+            if name.partition("#")[0].rpartition("@")[2] == process:
                 task.cancel()
         self.journals.pop(process, None)
+        self.unmarked.pop(process, None)
         self.asleep.discard(process)
+
+    def reap(self) -> None:
+        """Put away what has ended; raises what it raised."""
+        for name, task in list(self.tasks.items()):
+            if task.done():
+                del self.tasks[name]
+                if not task.cancelled():
+                    task.result()
 
     async def settle(self) -> None:
         """Let everything that was begun come to its end."""
         self.asleep.clear()
         while await self.database.go_on(self.chance):
             pass
-        for task in self.tasks.values():
-            if not task.cancelled():
-                await task
-        self.tasks.clear()
+        self.reap()
+        assert not self.tasks
 
 
 async def a_life(seed: int) -> World:
@@ -116,8 +144,9 @@ async def a_life(seed: int) -> World:
     world = World(chance)
     relay = "p1"
     for _ in range(STEPS):
-        world.tasks = {name: task for name, task in world.tasks.items() if not task.done()}
+        world.reap()
         relays = [name for name in world.tasks if name.startswith(f"relay@{relay}#")]
+        marks = [name for name in world.tasks if name.startswith(f"mark@{relay}#")]
         dice = chance.random()
         process = chance.choice(("p1", "p2"))
         if dice < 0.08 and len(world.tasks) < MOST_TASKS:
@@ -125,43 +154,65 @@ async def a_life(seed: int) -> World:
         elif dice < 0.2 and not relays:
             limit = chance.choice((1, 5, 40, 1_000))
             world.start(f"relay@{relay}", world.relay(relay, limit))
-        elif dice < 0.205:
+        elif dice < 0.25 and not relays:
+            world.start(f"relay@{relay}", world.journal(relay).changed(0))
+        elif dice < 0.3 and not marks:
+            world.start(f"mark@{relay}", world.mark(relay))
+        elif dice < 0.305:
             world.kill(process)
-            world.kill(f"relay@{process}")
-        elif dice < 0.21 and (not relays or relay in world.asleep):
+        elif dice < 0.31 and (not relays or relay in world.asleep):
             relay = process  # a sleeper that is superseded does not know of it
-        elif dice < 0.215:
+        elif dice < 0.315:
             world.asleep.add(process)
-        elif dice < 0.22:
+        elif dice < 0.32:
             world.asleep.clear()
-        elif dice < 0.23:
+        elif dice < 0.33:
             world.now += chance.choice((0.1, 1.5, 40.0))
         else:
             await world.database.go_on(chance, frozenset(world.asleep))
     return world
 
 
-async def drain(world: World) -> None:
-    """A new process publishes what is left."""
+async def drain(world: World, looks: int) -> None:
+    """A process publishes what is left; after so many looks in vain nothing is."""
     world.database.free = True
-    for _ in range(3):
-        world.kill("last")
-        while facts := await world.journal("last").unpublished(50):
-            world.publish(facts, 50)
-            await world.journal("last").mark_published(facts)
+    in_vain = 0
+    while in_vain < looks:
+        facts = await world.journal("last").unpublished(50)
+        world.publish(facts, 50)
+        await world.journal("last").mark_published(facts)
+        in_vain = 0 if facts else in_vain + 1
+        world.now += 0 if facts else LATEST_LOOK_SECONDS
 
 
-@pytest.mark.parametrize("seed", range(60))
-async def test_whatever_is_killed_or_asleep_all_is_published_in_order(seed: int) -> None:
+async def all_is_published_in_order(seed: int, looks: int = 2) -> None:
+    """The last process finds all, whether it remembers what it waited for or begins anew."""
     world = await a_life(seed)
     asleep = set(world.asleep)
-    await drain(world)
+    await drain(world, looks)
     world.database.free = False
     world.asleep = asleep
     await world.settle()
-    await drain(world)
+    if seed % 2:
+        world.kill("last")
+    await drain(world, looks)
     facts, notes = (world.database.rows[f"tests.facts.{each}"] for each in ("journal", "outbox"))
     assert world.wrong == []
     assert facts.keys() == world.seen
     assert [id_ for id_, row in facts.items() if "out" in row] == []
     assert [id_ for id_, row in notes.items() if facts.keys() >= set(row["facts"])] == []
+
+
+@pytest.mark.parametrize("seed", range(120))
+async def test_whatever_is_killed_or_asleep_all_is_published_in_order(seed: int) -> None:
+    await all_is_published_in_order(seed)
+
+
+@pytest.mark.parametrize("seed", range(60))
+async def test_so_it_is_where_little_is_remembered_and_listed(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Much is forgotten, and the list of notes takes many looks."""
+    for limit, value in LITTLE.items():
+        monkeypatch.setattr(f"kit.journal.notes.{limit}", value)
+    await all_is_published_in_order(seed, looks=70)
