@@ -79,3 +79,17 @@ def check_roles(principal: Principal, roles: tuple[str, ...], *, owner_of: str |
         f"This needs one of the roles {', '.join(needed)}.",
         roles_needed=needed,
     )
+
+
+def partner_of(principal: Principal) -> str | None:
+    """The partner that a caller with role partner works for; to other callers, None.
+
+    Raises ``forbidden`` when the token of a partner does not say which.
+    """
+    if not principal.has("partner"):
+        return None
+    if principal.partner is None:
+        raise ServiceError(
+            "forbidden", "partner_missing", "The token of a partner needs the claim `partner`."
+        )
+    return principal.partner

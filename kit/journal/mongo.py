@@ -16,7 +16,7 @@ from typing import Protocol
 
 from contracts.envelope import SEQ_DIGITS, Fact, fact_id
 from kit.journal.drafts import require_steps
-from kit.journal.notes import Notes
+from kit.journal.notes import BOUNDS, Bounds, Notes
 from kit.journal.outbox import MongoOutbox
 from kit.journal.outlook import Outlook
 from kit.journal.port import Appended, Draft
@@ -63,12 +63,17 @@ class MongoJournal:
     """A journal in the collection ``NAME.journal``."""
 
     def __init__(
-        self, client: Collections, name: str, now: Callable[[], float] = time.monotonic
+        self,
+        client: Collections,
+        name: str,
+        now: Callable[[], float] = time.monotonic,
+        bounds: Bounds = BOUNDS,
     ) -> None:
         self._name = name
         self._facts = client.documents(f"{name}.journal")
         self._outlook = Outlook(now)
-        self._notes = Notes(client.documents(f"{name}.outbox"), self._facts, self._outlook, now)
+        outbox = client.documents(f"{name}.outbox")
+        self._notes = Notes(outbox, self._facts, self._outlook, now, bounds)
         self._outbox = MongoOutbox(self._facts, self._notes, self._outlook)
         self._appends = Together(self._append_marked, len, GATHERED)
         self._by_id = ById(self._facts)

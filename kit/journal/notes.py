@@ -28,13 +28,30 @@ from kit.journal.port import Draft
 from kit.journal.rows import IDS, fact_of, parts, seq_of
 from kit.mongo.driver import Documents, Row
 
-NOTE_FACTS = 1_000
-# Names of notes are listed by the thousand; a few are read at once, and some of their facts.
-LISTED, READ_AT_ONCE, LEAST_FETCHED = 1_000, 8, 100
-# More unpublished facts are not kept in memory, and not for longer where nobody asks for them.
-MOST_HELD, RELAYS_SECONDS = 20_000, 10.0
+# Facts are not kept in memory for longer where nobody asks for them.
+RELAYS_SECONDS = 10.0
 # Facts that are not there are looked for again soon, and then less and less often.
-MOST_MISSING, SOONEST_LOOK_SECONDS, LATEST_LOOK_SECONDS = 100_000, 0.05, 30.0
+SOONEST_LOOK_SECONDS, LATEST_LOOK_SECONDS = 0.05, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much is taken in hand at a time, and remembered.
+
+    A note names ``facts`` facts. So many names are ``listed`` by one query, so many notes ``read``
+    at once, and of their facts ``fetched`` at least. ``held`` unpublished facts are kept in memory,
+    and the ids of ``missing`` ones.
+    """
+
+    facts: int = 1_000
+    listed: int = 1_000
+    read: int = 8
+    fetched: int = 100
+    held: int = 20_000
+    missing: int = 100_000
+
+
+BOUNDS = Bounds()
 
 
 @dataclass(slots=True, eq=False)
@@ -71,8 +88,10 @@ class Notes:
         facts: Documents,
         outlook: Outlook,
         now: Callable[[], float] = time.monotonic,
+        bounds: Bounds = BOUNDS,
     ) -> None:
         self._notes, self._facts, self._outlook, self._now = notes, facts, outlook, now
+        self._bounds = bounds
         self._known: dict[str, _Note] = {}
         self._where: dict[str, _Note] = {}  # by the ids of pending facts
         self._writing: set[str] = set()
@@ -92,7 +111,7 @@ class Notes:
         """Note what is about to be appended; yields the note of each draft."""
         name = f"{drafts[0].posted_at:020d}/{uuid4().hex}"
         rows: dict[str, Row] = {}
-        for number, part in enumerate(parts(drafts, NOTE_FACTS)):
+        for number, part in enumerate(parts(drafts, self._bounds.facts)):
             id_ = f"{name}/{number}"
             rows[id_] = {"_id": id_, "facts": [fact_id(d.stream, d.seq) for d in part]}
         names = list(rows)
@@ -100,7 +119,7 @@ class Notes:
         self._writing.update(names)
         try:
             await self._notes.insert(list(rows.values()))
-            yield [names[place // NOTE_FACTS] for place in range(len(drafts))]
+            yield [names[place // self._bounds.facts] for place in range(len(drafts))]
         finally:
             self._writing.difference_update(names)
 
@@ -128,7 +147,7 @@ class Notes:
 
     def _remember(self, name: str, facts: dict[str, Fact]) -> None:
         relays = self._now() - self._asked_at < RELAYS_SECONDS
-        if self.behind or not relays or len(self._where) + len(facts) > MOST_HELD:
+        if self.behind or not relays or len(self._where) + len(facts) > self._bounds.held:
             self._forget()
             return
         self._known[name] = note = _Note(name, self._now(), own=True)
@@ -201,7 +220,7 @@ class Notes:
             names = self._due() + self._overdue()
             while names and (room := limit - self._read_and_pending()) > 0:
                 await self._read(names)
-                await self._fetch(names, max(room, LEAST_FETCHED))
+                await self._fetch(names, max(room, self._bounds.fetched))
                 names = self._due()
             if complete and not names:
                 self.behind = False
@@ -219,9 +238,10 @@ class Notes:
         begin = self._cursor
         known = [note for note in self._known.values() if note.id > begin]
         where = {"_id": {"$gt": begin}}
-        rows = await self._notes.find(where, sort=[("_id", 1)], limit=LISTED, fields=["_id"])
+        most = self._bounds.listed
+        rows = await self._notes.find(where, sort=[("_id", 1)], limit=most, fields=["_id"])
         listed = {row["_id"]: None for row in rows}
-        end = rows[-1]["_id"] if len(rows) == LISTED else ""
+        end = rows[-1]["_id"] if len(rows) == most else ""
         for note in known:
             if note.id not in listed and (not end or note.id <= end):
                 self._drop(note)
@@ -236,8 +256,8 @@ class Notes:
 
     def _due(self) -> list[str]:
         """Return a few notes to read: those that were begun first, then new ones."""
-        begun = [note.id for note in self._known.values() if note.unseen][:READ_AT_ONCE]
-        free = READ_AT_ONCE - len(begun)
+        begun = [note.id for note in self._known.values() if note.unseen][: self._bounds.read]
+        free = self._bounds.read - len(begun)
         names, self._unread = self._unread[:free], self._unread[free:]
         return begun + names
 
@@ -246,7 +266,7 @@ class Notes:
         begun = (note for note in self._known.values() if not note.unseen)
         waited_for = (note for note in begun if note.missing or note.forgotten)
         overdue = [note for note in waited_for if note.look_at <= self._now()]
-        return [note.id for note in nsmallest(READ_AT_ONCE, overdue, key=_look_at)]
+        return [note.id for note in nsmallest(self._bounds.read, overdue, key=_look_at)]
 
     async def _read(self, names: Sequence[str]) -> None:
         """Read notes, also known ones: their writer may have corrected them."""
@@ -301,7 +321,7 @@ class Notes:
         """
         missing = sum(len(note.missing) for note in self._known.values())
         for note in self._known.values():
-            if missing <= MOST_MISSING:
+            if missing <= self._bounds.missing:
                 return
             if note.missing and not note.pending and not note.unseen:
                 missing -= len(note.missing)
@@ -328,8 +348,9 @@ class Notes:
 
     async def _existing(self, names: set[str]) -> set[str]:
         """Return those of these notes that exist; as a rule there are hardly any."""
-        rows = await self._notes.find({}, limit=LISTED, fields=["_id"])
-        if len(rows) == LISTED:
+        most = self._bounds.listed
+        rows = await self._notes.find({}, limit=most, fields=["_id"])
+        if len(rows) == most:
             rows = []
             for part in parts(sorted(names), IDS):
                 rows += await self._notes.find({"_id": {"$in": list(part)}}, fields=["_id"])

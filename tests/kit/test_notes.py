@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from kit.journal.mongo import FEW, MongoJournal
-from kit.journal.notes import LATEST_LOOK_SECONDS, LISTED, MOST_HELD, MOST_MISSING, NOTE_FACTS
+from kit.journal.notes import BOUNDS, LATEST_LOOK_SECONDS
 from kit.journal.outbox import LATE_FACTS, LATE_STREAMS
 from kit.journal.outlook import ALONE_AFTER_SECONDS, WHOLE_EVERY_SECONDS
 from kit.journal.port import Draft
@@ -112,7 +112,7 @@ async def test_more_than_can_be_remembered_is_read_back_in_order(
 ) -> None:
     journal = opened(database, time)
     await relayed(journal)
-    large = MOST_HELD // 4
+    large = BOUNDS.held // 4
     for part in range(5):
         await journal.append(at(part, run("a:1", part * large + 1, (part + 1) * large)))
     assert not journal._notes.waiting
@@ -125,9 +125,13 @@ async def test_more_than_can_be_remembered_is_read_back_in_order(
 
 async def test_an_append_of_thousands_has_several_notes(database: Database, time: Time) -> None:
     journal = opened(database, time)
-    await journal.append(run("a:1", 1, 2 * NOTE_FACTS + 1))
-    assert [len(row["facts"]) for row in outbox(database).values()] == [NOTE_FACTS, NOTE_FACTS, 1]
-    assert len(await relayed(opened(database, time, "there"))) == 2 * NOTE_FACTS + 1
+    await journal.append(run("a:1", 1, 2 * BOUNDS.facts + 1))
+    assert [len(row["facts"]) for row in outbox(database).values()] == [
+        BOUNDS.facts,
+        BOUNDS.facts,
+        1,
+    ]
+    assert len(await relayed(opened(database, time, "there"))) == 2 * BOUNDS.facts + 1
 
 
 async def test_a_fact_waits_for_an_earlier_one_whose_append_is_under_way_in_this_process(
@@ -311,7 +315,7 @@ async def test_a_dead_writers_note_is_settled_by_whoever_takes_its_places(
 async def test_dead_writers_notes_cost_little_and_hide_nothing(
     database: Database, time: Time
 ) -> None:
-    for number in range(LISTED + 200):
+    for number in range(BOUNDS.listed + 200):
         abandon(database, f"0/{number:05}", [f"dead:{number}/000000000001"])
     here, there = opened(database, time), opened(database, time, "there")
     assert await relayed(here) == []
@@ -327,7 +331,7 @@ async def test_dead_writers_notes_cost_little_and_hide_nothing(
         time.now += WHOLE_EVERY_SECONDS
         await here.unpublished()
     assert len(database.done) == 10 * 4
-    assert len(outbox(database)) == LISTED + 200
+    assert len(outbox(database)) == BOUNDS.listed + 200
 
 
 async def test_the_oldest_goes_first_whether_it_is_noted_or_marked(
@@ -343,7 +347,7 @@ async def test_a_backlog_of_many_notes_is_read_in_their_order(
     database: Database, time: Time
 ) -> None:
     writer = opened(database, time, "writer")
-    facts = LISTED + 200
+    facts = BOUNDS.listed + 200
     await writer.append(run("a:1", 1, facts))
     outbox(database).clear()
     for number, (id_, row) in enumerate(database.rows["tests.facts.journal"].items()):
@@ -359,13 +363,13 @@ async def test_no_more_is_kept_in_mind_of_dead_writers_than_fits(
     database: Database, time: Time
 ) -> None:
     each = 1_000
-    for number in range(MOST_MISSING // each + 5):
+    for number in range(BOUNDS.missing // each + 5):
         ids = [f"dead:{number}/{seq:012d}" for seq in range(1, each + 1)]
         abandon(database, f"0/{number:05}", ids)
     here = opened(database, time)
     assert await relayed(here) == []
     kept = sum(len(note.missing) for note in here._notes._known.values())
-    assert kept == MOST_MISSING
+    assert kept == BOUNDS.missing
 
 
 async def test_a_note_of_a_dead_writer_is_looked_at_less_and_less(

@@ -15,21 +15,14 @@ import pytest
 
 from contracts.envelope import Fact
 from kit.journal.mongo import FEW, MongoJournal
-from kit.journal.notes import LATEST_LOOK_SECONDS
+from kit.journal.notes import BOUNDS, LATEST_LOOK_SECONDS, Bounds
 from kit.journal.port import Draft
 from tests.kit.notes_store import Database
 from tests.ports.stores import draft
 
 STREAMS = ("a:1", "a:2", "a:3", "a:4")
 STEPS, MOST_TASKS = 250, 4
-LITTLE = {
-    "NOTE_FACTS": 7,
-    "LISTED": 4,
-    "READ_AT_ONCE": 1,
-    "LEAST_FETCHED": 3,
-    "MOST_HELD": 60,
-    "MOST_MISSING": 5,
-}
+LITTLE = Bounds(facts=7, listed=4, read=1, fetched=3, held=60, missing=5)
 
 
 @dataclass
@@ -37,6 +30,7 @@ class World:
     """Processes on one database. ``commands`` of theirs happen in an order by chance."""
 
     chance: random.Random
+    bounds: Bounds
     database: Database = field(default_factory=lambda: Database(free=False))
     now: float = 1_000.0
     published: dict[str, int] = field(default_factory=dict)
@@ -52,7 +46,9 @@ class World:
         """The one of a process, which lives until it is killed."""
         if process not in self.journals:
             connection = self.database.process(process)
-            self.journals[process] = MongoJournal(connection, "tests.facts", lambda: self.now)
+            self.journals[process] = MongoJournal(
+                connection, "tests.facts", lambda: self.now, self.bounds
+            )
         return self.journals[process]
 
     def start(self, process: str, work: Coroutine[Any, Any, None]) -> None:
@@ -138,10 +134,10 @@ class World:
         assert not self.tasks
 
 
-async def a_life(seed: int) -> World:
+async def a_life(seed: int, bounds: Bounds) -> World:
     """A few hundred steps by chance: appends, relays, kills, sleep, and time that passes."""
     chance = random.Random(seed)
-    world = World(chance)
+    world = World(chance, bounds)
     relay = "p1"
     for _ in range(STEPS):
         world.reap()
@@ -185,9 +181,9 @@ async def drain(world: World, looks: int) -> None:
         world.now += 0 if facts else LATEST_LOOK_SECONDS
 
 
-async def all_is_published_in_order(seed: int, looks: int = 2) -> None:
+async def all_is_published_in_order(seed: int, bounds: Bounds, looks: int) -> None:
     """The last process finds all, whether it remembers what it waited for or begins anew."""
-    world = await a_life(seed)
+    world = await a_life(seed, bounds)
     asleep = set(world.asleep)
     await drain(world, looks)
     world.database.free = False
@@ -205,14 +201,10 @@ async def all_is_published_in_order(seed: int, looks: int = 2) -> None:
 
 @pytest.mark.parametrize("seed", range(120))
 async def test_whatever_is_killed_or_asleep_all_is_published_in_order(seed: int) -> None:
-    await all_is_published_in_order(seed)
+    await all_is_published_in_order(seed, BOUNDS, looks=2)
 
 
 @pytest.mark.parametrize("seed", range(60))
-async def test_so_it_is_where_little_is_remembered_and_listed(
-    seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_so_it_is_where_little_is_remembered_and_listed(seed: int) -> None:
     """Much is forgotten, and the list of notes takes many looks."""
-    for limit, value in LITTLE.items():
-        monkeypatch.setattr(f"kit.journal.notes.{limit}", value)
-    await all_is_published_in_order(seed, looks=70)
+    await all_is_published_in_order(seed, LITTLE, looks=70)
