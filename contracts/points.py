@@ -139,8 +139,9 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True):
 class TransferTerms(msgspec.Struct, frozen=True, omit_defaults=True):
     """A transfer, as each side sees it: ``other`` is the other owner.
 
-    Until ``until`` the receiver may accept; ``at_once``: it needs no acceptance. ``note`` is the
-    sender's, for the receiver.
+    Until ``until`` the receiver may accept; ``at_once``: it needs no acceptance. ``remark`` is the
+    id of what the sender wrote for the receiver; the text is kept elsewhere, and may be erased.
+    ``note`` is the text itself, in facts from before there were remarks.
     """
 
     transfer_id: str
@@ -149,10 +150,14 @@ class TransferTerms(msgspec.Struct, frozen=True, omit_defaults=True):
     parcels: tuple[Parcel, ...]
     at_once: bool = False
     note: str | None = None
+    remark: str | None = None
 
 
 class AdjustmentTerms(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A manual correction: why, asked by whom, and approved by whom when it needs a second."""
+    """A manual correction: why, asked by whom, and approved by whom when it needs a second.
+
+    ``remark`` and ``note`` as in a transfer, for colleagues.
+    """
 
     request_id: str
     wallet: str
@@ -161,6 +166,7 @@ class AdjustmentTerms(msgspec.Struct, frozen=True, omit_defaults=True):
     by: str
     note: str | None = None
     approved_by: str | None = None
+    remark: str | None = None
 
 
 class PointsPosted(msgspec.Struct, frozen=True, omit_defaults=True):

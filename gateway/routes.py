@@ -71,6 +71,13 @@ ROUTES = (
     Route("/v1/points/reports/*", POINTS, read=("marketer", "operator")),
     Route(f"{MEMBER}/pools", POINTS, read=("agent", "operator"), owner=True),
     Route("/v1/pools", POINTS, write=("member",)),
+    Route("/v1/pools/{pool_id}/redemptions", POINTS, read=("member", *CLERKS), write=("member",)),
+    Route(
+        "/v1/pools/{pool_id}/redemptions/*",
+        POINTS,
+        read=("member", *CLERKS),
+        write=("member", *CLERKS),
+    ),
     Route("/v1/pools/*", POINTS, read=("member", "agent", "operator"), write=("member",)),
     Route(f"{MEMBER}/rewards", POINTS, read=READERS, owner=True),
     Route(f"{MEMBER}/redemptions", POINTS, read=READERS, write=CLERKS, owner=True),
@@ -141,7 +148,7 @@ def match(path: str) -> Match | None:
         if position == last and below.route is not None:
             return _matched(path, below.route, segments)
         node = below
-    return None
+    return _matched(path, rest, segments) if rest is not None else None
 
 
 def _below(node: _Node, segment: str) -> _Node | None:

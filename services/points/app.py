@@ -18,7 +18,7 @@ from services.points import (
 )
 from services.points.reports import endpoints as report_endpoints
 from services.points.rewards import endpoints as reward_endpoints
-from services.points.rewards import endpoints_redemptions
+from services.points.rewards import endpoints_pool_redemptions, endpoints_redemptions
 from services.points.settings import ApiSettings
 from services.points.vouchers import endpoints as voucher_endpoints
 from services.points.wiring import Wiring, wire
@@ -31,6 +31,7 @@ PARTS = (
     endpoints_holds,
     endpoints_transfers,
     endpoints_pools,
+    endpoints_pool_redemptions,
     endpoints_adjustments,
     reward_endpoints,
     voucher_endpoints,

@@ -1,15 +1,21 @@
 """Use cases of manual corrections: small ones alone, larger ones by two people."""
 
+from dataclasses import replace
+
+from msgspec import structs
+
 from contracts.points import AccountMarked, AdjustmentTerms, PointsPosted
 from kit.auth import Principal
 from kit.errors import ServiceError
 from programmes.ledger import Reason
 from services.points.asking import Asked, request_key, unknown, wallet_of
 from services.points.commands import Outcome, body_of, carry_out, digest
+from services.points.commands_remarks import Told, with_remark
 from services.points.domain.adjusting import Adjust, Approve, Reject, adjustment_key
 from services.points.domain.errors import AlreadyEnded, NotKnown
 from services.points.domain.terms import Credit, credit
 from services.points.policy import Rules
+from services.points.remarks import said
 from services.points.schemas_adjustments import AdjustmentBody
 from services.points.wiring import Wiring
 
@@ -21,12 +27,12 @@ def require_other(principal: Principal, member_id: str) -> None:
         raise ServiceError("forbidden", "own_account", message)
 
 
-async def ask(wiring: Wiring, asked: Asked, wanted: AdjustmentBody) -> Outcome:
+async def ask(wiring: Wiring, asked: Asked, wanted: AdjustmentBody) -> Told:
     """Correct a balance, or ask a second person to. Raises ServiceError."""
     rules = wiring.rules
     wallet = wallet_of(rules, wanted.wallet, spendable=False)
     reason = _reason(rules, wanted.reason)
-    terms = AdjustmentTerms(asked.id, wallet, wanted.points, reason.code, asked.by, wanted.note)
+    terms = AdjustmentTerms(asked.id, wallet, wanted.points, reason.code, asked.by)
     command = Adjust(
         asked.owner,
         asked.key,
@@ -36,8 +42,14 @@ async def ask(wiring: Wiring, asked: Asked, wanted: AdjustmentBody) -> Outcome:
         _credit(rules, terms, asked.at),
         reason.account,
     )
-    content = digest("adjustment", wallet, wanted.points, wanted.reason, wanted.note)
-    return await carry_out(wiring.ledger, rules.policy, command, asked.key, content)
+
+    async def carry(remark: str | None, content: bytes) -> Outcome:
+        noted = replace(command, asked=structs.replace(terms, remark=remark))
+        return await carry_out(wiring.ledger, rules.policy, noted, asked.key, content)
+
+    written = said(wanted.note, asked.by, asked.owner)
+    content = ("adjustment", wallet, wanted.points, wanted.reason)
+    return await with_remark(wiring, asked, written, content, carry)
 
 
 def _reason(rules: Rules, code: str) -> Reason:

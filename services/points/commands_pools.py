@@ -4,16 +4,18 @@ Who may do what follows from the pool's own account: the domain decides on roles
 who may look, and that nobody puts points into a pool they are not in.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kit.errors import ServiceError
 from services.points import queries
 from services.points.asking import Asked, wallet_of
 from services.points.commands import Outcome, body_of, carry_out, digest
 from services.points.commands_holds import moved_by
+from services.points.commands_remarks import Told, with_remark
 from services.points.domain.account import Account, PoolMember, Role
 from services.points.domain.errors import NotKnown
 from services.points.domain.moving import PoolChange, Send
+from services.points.remarks import said
 from services.points.safeguards import move_out, require_step_up
 from services.points.schemas_pools import ContributionBody, SpendingBody
 from services.points.wiring import Wiring
@@ -126,7 +128,7 @@ async def contribute(
     )
 
 
-async def spend(wiring: Wiring, pool_id: str, asked: Asked, wanted: SpendingBody) -> Outcome:
+async def spend(wiring: Wiring, pool_id: str, asked: Asked, wanted: SpendingBody) -> Told:
     """Move points of a pool to one of its members."""
     rules = wiring.rules
     if not await _asked_before(wiring, asked):
@@ -145,14 +147,19 @@ async def spend(wiring: Wiring, pool_id: str, asked: Asked, wanted: SpendingBody
         0,
         asked.by,
         at_once=True,
-        note=wanted.note,
         velocity=rules.per_member,
     )
-    content = digest("spending", wanted.to, wallet, wanted.points, wanted.note)
-    policy, points = rules.policy, wanted.points
-    return await move_out(
-        wiring.ledger, wiring.meters, policy, asked, command, content, points, wanted.to
-    )
+
+    async def carry(remark: str | None, content: bytes) -> Outcome:
+        noted = replace(command, remark=remark)
+        policy, points = rules.policy, wanted.points
+        return await move_out(
+            wiring.ledger, wiring.meters, policy, asked, noted, content, points, wanted.to
+        )
+
+    written = said(wanted.note, asked.by, asked.by, wanted.to)
+    content = ("spending", wanted.to, wallet, wanted.points)
+    return await with_remark(wiring, asked, written, content, carry)
 
 
 def require_joined(

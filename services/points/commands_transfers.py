@@ -4,14 +4,18 @@ The receiver's stream decides what becomes of a transfer; the sender's follows w
 reads its own entries (``following.py``), whatever dies in between.
 """
 
+from dataclasses import replace
+
 from contracts.points import AccountMarked, PointsPosted, TransferTerms
 from kit.errors import ServiceError
 from services.points.asking import Asked, request_key, wallet_of
 from services.points.commands import Outcome, body_of, carry_out, digest
+from services.points.commands_remarks import Told, with_remark
 from services.points.domain.errors import AlreadyEnded, LimitReached, NotKnown
 from services.points.domain.moving import Decline, Receive, Send, transfer_key
 from services.points.listing import how_ended
 from services.points.policy import Rules
+from services.points.remarks import said
 from services.points.safeguards import move_out, require_step_up
 from services.points.schemas_transfers import TransferBody
 from services.points.wiring import Wiring
@@ -19,7 +23,7 @@ from services.points.wiring import Wiring
 WITHDRAWN = "withdrawn"
 
 
-async def send(wiring: Wiring, asked: Asked, wanted: TransferBody) -> Outcome:
+async def send(wiring: Wiring, asked: Asked, wanted: TransferBody) -> Told:
     """Offer points to another member. Raises ServiceError that says what is in the way."""
     rules = wiring.rules
     wallet = wallet_of(rules, wanted.wallet)
@@ -35,15 +39,20 @@ async def send(wiring: Wiring, asked: Asked, wanted: TransferBody) -> Outcome:
         asked.at,
         asked.at + rules.accept_within,
         asked.by,
-        note=wanted.note,
         velocity=rules.per_member,
         cooling=rules.cooling,
     )
-    content = digest("transfer", wanted.to, wallet, wanted.points, wanted.note)
-    policy, points = rules.policy, wanted.points
-    return await move_out(
-        wiring.ledger, wiring.meters, policy, asked, command, content, points, wanted.to
-    )
+
+    async def carry(remark: str | None, content: bytes) -> Outcome:
+        noted = replace(command, remark=remark)
+        policy, points = rules.policy, wanted.points
+        return await move_out(
+            wiring.ledger, wiring.meters, policy, asked, noted, content, points, wanted.to
+        )
+
+    written = said(wanted.note, asked.by, asked.owner, wanted.to)
+    content = ("transfer", wanted.to, wallet, wanted.points)
+    return await with_remark(wiring, asked, written, content, carry)
 
 
 def require_allowed(rules: Rules, points: int) -> None:

@@ -18,6 +18,7 @@ from services.points.asking import asked
 from services.points.commands import Outcome
 from services.points.fields import EXAMPLE_ID, ID, MemberPath
 from services.points.listing import AdjustmentRow, Position
+from services.points.remarks import shown
 from services.points.schemas_adjustments import (
     ADJUSTMENT_EXAMPLE,
     AdjustmentBody,
@@ -63,12 +64,12 @@ async def adjust_points(
     now = wiring.clock()
     at = body.occurred_at
     about = asked(principal, member_id, "adjustment", key, now, occurred_at=at)
-    outcome = await commands.ask(wiring, about, body)
-    if isinstance(outcome.body, AccountMarked):
+    told = await commands.ask(wiring, about, body)
+    if isinstance(told.outcome.body, AccountMarked):
         response.status_code = 202
-    elif outcome.repeated:
+    elif told.outcome.repeated:
         response.status_code = 200
-    return _asked_view(outcome)
+    return _asked_view(told.outcome, told.note)
 
 
 @router.post(
@@ -87,7 +88,8 @@ async def approve_adjustment(
     """Book what somebody else asked for (`same_person` otherwise). The ledger keeps both names."""
     wiring: Wiring = request.app.state.wiring
     commands.require_other(principal, member_id)
-    return _decided_view(await commands.approve(wiring, member_id, request_id, principal.subject))
+    outcome = await commands.approve(wiring, member_id, request_id, principal.subject)
+    return await _decided_view(wiring, outcome)
 
 
 @router.post(
@@ -106,9 +108,8 @@ async def reject_adjustment(
     """Refuse what somebody asked for, or take back one's own request."""
     wiring: Wiring = request.app.state.wiring
     commands.require_other(principal, member_id)
-    return _decided_view(
-        await commands.reject(wiring, member_id, request_id, body.reason, principal.subject)
-    )
+    outcome = await commands.reject(wiring, member_id, request_id, body.reason, principal.subject)
+    return await _decided_view(wiring, outcome)
 
 
 @router.get(
@@ -143,30 +144,32 @@ async def _list(
 ) -> AdjustmentList:
     after = decode_cursor(cursor, Position) if cursor else None  # type: ignore[arg-type]
     rows, rest = await listing.adjustments(wiring.store.views, equals, limit, after)
+    texts = await wiring.remarks.texts(rows)
     return AdjustmentList(
-        items=[_row(row) for row in rows],
+        items=[_row(row, texts) for row in rows],
         next=encode_cursor(rest) if rest is not None else None,
     )
 
 
-def _asked_view(outcome: Outcome) -> AdjustmentView:
+def _asked_view(outcome: Outcome, note: str | None) -> AdjustmentView:
     at = from_micros(outcome.fact.occurred_at)
     booked = isinstance(outcome.body, PointsPosted)
-    return _view(outcome.body, "booked" if booked else "open", {"asked_at": at})
+    return _view(outcome.body, "booked" if booked else "open", note, {"asked_at": at})
 
 
-def _decided_view(outcome: Outcome) -> AdjustmentView:
+async def _decided_view(wiring: Wiring, outcome: Outcome) -> AdjustmentView:
     body, at = outcome.body, from_micros(outcome.fact.occurred_at)
+    assert body.adjustment is not None
+    note = await wiring.remarks.note(body.adjustment)
     if isinstance(body, PointsPosted):
-        assert body.adjustment is not None
         decided = {"decided_at": at, "decided_by": body.adjustment.approved_by}
-        return _view(body, "booked", decided)
+        return _view(body, "booked", note, decided)
     decided = {"decided_at": at, "decided_by": body.by}
-    return _view(body, "rejected", {**decided, "rejected_because": body.reason})
+    return _view(body, "rejected", note, {**decided, "rejected_because": body.reason})
 
 
 def _view(
-    body: PointsPosted | AccountMarked, status: str, more: Mapping[str, object]
+    body: PointsPosted | AccountMarked, status: str, note: str | None, more: Mapping[str, object]
 ) -> AdjustmentView:
     terms = body.adjustment
     assert terms is not None
@@ -179,14 +182,14 @@ def _view(
             "reason": terms.reason,
             "status": status,
             "asked_by": terms.by,
-            "note": terms.note,
+            "note": note,
             "balance": body.balances.get(terms.wallet, 0) if status == "booked" else None,
             **more,
         }
     )
 
 
-def _row(row: AdjustmentRow) -> AdjustmentView:
+def _row(row: AdjustmentRow, texts: Mapping[str, str]) -> AdjustmentView:
     return AdjustmentView.model_validate(
         {
             "request_id": row.request_id,
@@ -200,6 +203,6 @@ def _row(row: AdjustmentRow) -> AdjustmentView:
             "decided_by": row.decided_by,
             "decided_at": from_micros(row.decided_at) if row.decided_at else None,
             "rejected_because": row.rejected_because,
-            "note": row.note,
+            "note": shown(row, texts),
         }
     )

@@ -65,7 +65,7 @@ async def found_pool(
 ) -> PoolView:
     """Found a pool. Who founds it is its owner: invites, spends, leaves last."""
     wiring: Wiring = request.app.state.wiring
-    _own(principal)
+    acting_member(principal)
     about = asked(principal, NEW_POOL, "pool", key, wiring.clock())
     outcome = await commands.found(wiring, replace(about, owner=pool_owner(about.id)))
     if outcome.repeated:
@@ -89,7 +89,7 @@ async def invite_member(
     Inviting again somebody who has not joined yet changes their role.
     """
     wiring: Wiring = request.app.state.wiring
-    await commands.pool_as_seen(wiring, pool_id, _own(principal))
+    await commands.pool_as_seen(wiring, pool_id, acting_member(principal))
     about = asked(principal, pool_owner(pool_id), "pool", key, wiring.clock())
     await commands.invite(wiring, about, body.member_id, body.role)
     return await _seen(wiring, pool_id)
@@ -131,7 +131,7 @@ async def leave_pool(
     The pool's owner may have others leave, and leaves last, with what remains.
     """
     wiring: Wiring = request.app.state.wiring
-    _own(principal)
+    acting_member(principal)
     about = asked(principal, pool_owner(pool_id), "pool", key, wiring.clock())
     left = await commands.leave(wiring, about, member_id)
     return LeftView(
@@ -164,7 +164,7 @@ async def contribute(
     Above the programme's limit that needs a token with a second factor (`step_up_needed`).
     """
     wiring: Wiring = request.app.state.wiring
-    me, now = _own(principal), wiring.clock()
+    me, now = acting_member(principal), wiring.clock()
     about = asked(principal, me, "transfer", key, now, device_id=body.device_id)
     outcome = await commands.contribute(wiring, pool_id, about, body)
     if outcome.repeated:
@@ -191,7 +191,7 @@ async def spend(
 ) -> TransferView:
     """Move points of the pool to one of its members; roles owner and spender."""
     wiring: Wiring = request.app.state.wiring
-    _own(principal)
+    acting_member(principal)
     owner, now = pool_owner(pool_id), wiring.clock()
     about = asked(principal, owner, "transfer", key, now, device_id=body.device_id)
     outcome = await commands.spend(wiring, pool_id, about, body)
@@ -240,7 +240,7 @@ async def list_pools(
     )
 
 
-def _own(principal: Principal) -> str:
+def acting_member(principal: Principal) -> str:
     """The member who asks; a pool is a matter between members."""
     if principal.member_id is None:
         raise ServiceError("forbidden", "no_member", "This needs a token with a member id.")
@@ -248,7 +248,7 @@ def _own(principal: Principal) -> str:
 
 
 def _reader(principal: Principal) -> str | None:
-    return None if principal.has(*STAFF) else _own(principal)
+    return None if principal.has(*STAFF) else acting_member(principal)
 
 
 async def _seen(wiring: Wiring, pool_id: str) -> PoolView:

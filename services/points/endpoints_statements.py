@@ -143,7 +143,7 @@ async def _known(
     rewards = getattr(request.app.state, "rewards", None)  # where the process has a catalogue
     masked = not principal.has(*STAFF)
     return await known_for(
-        wiring.ledger, wiring.rules, rewards, owner, list(entries), masked=masked
+        wiring.ledger, wiring.rules, rewards, wiring.remarks, owner, list(entries), masked=masked
     )
 
 

@@ -1,5 +1,6 @@
 """The HTTP API of transfers between members: an offer, and the receiver's decision."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from fastapi import Body, Depends, Path, Query, Request, Response
@@ -18,6 +19,7 @@ from services.points.commands import Outcome
 from services.points.commands_holds import moved_by
 from services.points.fields import EXAMPLE_ID, ID, MemberPath
 from services.points.listing import Position, TransferRow
+from services.points.remarks import shown
 from services.points.schemas_transfers import (
     TRANSFER_EXAMPLE,
     DecisionBody,
@@ -68,10 +70,10 @@ async def send_points(
         occurred_at=body.occurred_at,
         device_id=body.device_id,
     )
-    outcome = await commands.send(wiring, about, body)
-    if outcome.repeated:
+    told = await commands.send(wiring, about, body)
+    if told.outcome.repeated:
         response.status_code = 200
-    return sent_view(outcome)
+    return sent_view(told.outcome, told.note)
 
 
 @router.get(
@@ -99,9 +101,10 @@ async def list_transfers(
         equals["status"] = status
     after = decode_cursor(cursor, Position) if cursor else None  # type: ignore[arg-type]
     rows, rest = await listing.transfers(wiring.store.views, equals, limit, after)
+    texts = await wiring.remarks.texts(rows)
     return TransferList(
         member_id=member_id,
-        items=[_row(row, wiring.clock()) for row in rows],
+        items=[_row(row, wiring.clock(), texts) for row in rows],
         next=encode_cursor(rest) if rest is not None else None,
     )
 
@@ -124,7 +127,7 @@ async def accept_transfer(
     at = moment(body.occurred_at, wiring.clock(), own=not principal.has(CLERK))
     by = member_id if principal.is_member(member_id) else principal.subject
     outcome = await commands.accept(wiring, member_id, transfer_id, body.sender, at, by)
-    return _received_view(outcome)
+    return await _received_view(wiring, outcome)
 
 
 @router.post(
@@ -168,15 +171,15 @@ async def withdraw_transfer(
     return await _ended_view(wiring, member_id, transfer_id, outcome)
 
 
-def sent_view(outcome: Outcome) -> TransferView:
-    """What the sender's entry says."""
+def sent_view(outcome: Outcome, note: str | None = None) -> TransferView:
+    """What the sender's entry says, and the text beside it."""
     entry = outcome.body
     assert isinstance(entry, PointsPosted)
     assert entry.transfer is not None
     terms = entry.transfer
     return TransferView.model_validate(
         {
-            **_terms(terms),
+            **_terms(terms, note),
             "sender": entry.member_id,
             "receiver": terms.other,
             "status": "arriving" if terms.at_once else "offered",
@@ -186,14 +189,14 @@ def sent_view(outcome: Outcome) -> TransferView:
     )
 
 
-def _received_view(outcome: Outcome) -> TransferView:
+async def _received_view(wiring: Wiring, outcome: Outcome) -> TransferView:
     entry = outcome.body
     assert isinstance(entry, PointsPosted)
     assert entry.transfer is not None
     terms = entry.transfer
     return TransferView.model_validate(
         {
-            **_terms(terms),
+            **_terms(terms, await wiring.remarks.note(terms)),
             "sender": terms.other,
             "receiver": entry.member_id,
             "status": "accepted",
@@ -209,23 +212,27 @@ async def _ended_view(
 ) -> TransferView:
     found = await commands.sent(wiring, sender, transfer_id)
     assert found is not None
+    entry = found.body
+    assert isinstance(entry, PointsPosted)
+    assert entry.transfer is not None
+    note = await wiring.remarks.note(entry.transfer)
     ended_at = from_micros(outcome.fact.occurred_at)
     status = listing.how_ended(outcome.body)
     changed = {"status": status, "ended_at": ended_at, "balance": None}
-    return sent_view(found).model_copy(update=changed)
+    return sent_view(found, note).model_copy(update=changed)
 
 
-def _terms(terms: TransferTerms) -> dict[str, object]:
+def _terms(terms: TransferTerms, note: str | None) -> dict[str, object]:
     return {
         "transfer_id": terms.transfer_id,
         "wallet": terms.parcels[0].wallet,
         "points": sum(parcel.points for parcel in terms.parcels),
         "until": from_micros(terms.until) if terms.until else None,
-        "note": terms.note,
+        "note": note,
     }
 
 
-def _row(row: TransferRow, now: int) -> TransferView:
+def _row(row: TransferRow, now: int, texts: Mapping[str, str]) -> TransferView:
     late = row.status == "offered" and 0 < row.until <= now
     return TransferView.model_validate(
         {
@@ -238,6 +245,6 @@ def _row(row: TransferRow, now: int) -> TransferView:
             "sent_at": from_micros(row.sent_at),
             "until": from_micros(row.until) if row.until else None,
             "ended_at": from_micros(row.ended_at) if row.ended_at else None,
-            "note": row.note,
+            "note": shown(row, texts),
         }
     )

@@ -66,6 +66,7 @@ class TransferRow(msgspec.Struct, frozen=True, omit_defaults=True):
     sent_at: int = 0
     ended_at: int = 0
     ended: str | None = None
+    remark: str | None = None
 
     @property
     def status(self) -> str:
@@ -98,6 +99,7 @@ class AdjustmentRow(msgspec.Struct, frozen=True, omit_defaults=True):
     decided_at: int = 0
     decided_by: str | None = None
     rejected_because: str | None = None
+    remark: str | None = None
 
     def index(self) -> Mapping[str, IndexValue]:
         """By what lists ask for."""
@@ -210,6 +212,7 @@ def _transfer(row: TransferRow | None, fact: Fact, body: Body) -> TransferRow:
         until=terms.until,
         at_once=terms.at_once,
         note=terms.note,
+        remark=terms.remark,
         sent_at=fact.occurred_at,
     )
 
@@ -238,6 +241,7 @@ def _adjustment(row: AdjustmentRow | None, fact: Fact, body: Body) -> Adjustment
         fact.occurred_at,
         "open",
         terms.note,
+        remark=terms.remark,
     )
     row = replace(row, seq=fact.seq)
     if body.kind == "adjust":

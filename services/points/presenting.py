@@ -14,6 +14,7 @@ from services.points.domain.statement import (
     tell,
 )
 from services.points.queries import Bucket, StatementLine
+from services.points.remarks import shown
 from services.points.schemas import (
     Dated,
     ExpiringBody,
@@ -40,7 +41,7 @@ def statement_entry(line: StatementLine, known: Known, language: Language) -> St
         activity_id=entry.activity_id,
         reverses=entry.reverses,
         reward_id=entry.hold.reward_id if entry.hold else None,
-        note=entry.transfer.note if entry.transfer else None,
+        note=shown(entry.transfer, known.remarks) if entry.transfer else None,
         campaigns=list(dict.fromkeys(grant.campaign_id for grant in entry.grants)),
         occurred_at=from_micros(line.occurred_at),
         posted_at=from_micros(line.posted_at),

@@ -28,7 +28,7 @@ class AdjustmentBody(BaseModel):
     wallet: Wallet | None = Field(None, description="Any wallet, `tier` too.")
     points: Change
     reason: Annotated[str, Field(pattern=CODE, examples=["goodwill"])]
-    note: Note | None = Field(None, description="The ledger keeps it for good: no personal data.")
+    note: Note | None = Field(None, description="For colleagues. Kept apart from the ledger.")
     occurred_at: OccurredAt | None = None
 
 

@@ -54,7 +54,7 @@ class SpendingBody(BaseModel):
     to: Member
     wallet: Wallet | None = None
     points: Points
-    note: Note | None = None
+    note: Note | None = Field(None, description="For them. Kept apart from the ledger.")
     device_id: DeviceId | None = None
 
 

@@ -29,7 +29,7 @@ class TransferBody(BaseModel):
     to: Member
     wallet: Wallet | None = None
     points: Points
-    note: Note | None = Field(None, description="For the receiver. The ledger keeps it for good.")
+    note: Note | None = Field(None, description="For the receiver. Kept apart from the ledger.")
     device_id: DeviceId | None = None
     occurred_at: OccurredAt | None = None
 

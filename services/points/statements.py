@@ -26,6 +26,7 @@ from services.points.domain.statement import (
 )
 from services.points.policy import Rules
 from services.points.queries import AHEAD, Bucket, StatementLine, bucket
+from services.points.remarks import Remarks
 from services.points.rewards.wiring import Rewards
 from services.points.views import Ledger
 
@@ -166,6 +167,7 @@ async def known_for(
     ledger: Ledger,
     rules: Rules,
     rewards: Rewards | None,
+    remarks: Remarks,
     owner: str,
     entries: Collection[PointsPosted],
     *,
@@ -179,6 +181,7 @@ async def known_for(
         {reason.code: reason.name for reason in rules.adjustments.reasons},
         await _vesting(ledger, owner, bonuses_of(entries)),
         masked,
+        await remarks.texts(entry.transfer for entry in entries if entry.transfer is not None),
     )
 
 

@@ -19,6 +19,7 @@ from services.points.duties import Duties
 from services.points.following import Follower
 from services.points.listing import COLLECTIONS as LISTS
 from services.points.policy import Rules, rules_of
+from services.points.remarks import REMARKS, Remarks
 from services.points.reports.wiring import Reports, reports
 from services.points.rewards.meters import VelocityMeters
 from services.points.rewards.redemptions import Redemptions
@@ -47,6 +48,7 @@ class Wiring:
     rules: Rules
     follower: Follower
     duties: Duties
+    remarks: Remarks
     rewards: Rewards
     redemptions: Redemptions
     vouchers: Vouchers
@@ -62,7 +64,7 @@ class Wiring:
     async def prepare(self) -> None:
         """Create tables, collections and indexes; harmless when they are there."""
         await self.entries.prepare()
-        await self.store.views.prepare([ACCOUNTS, DUE, CARDS, *LISTS, HALTED, LEASES])
+        await self.store.views.prepare([ACCOUNTS, DUE, CARDS, *LISTS, REMARKS, HALTED, LEASES])
         for part in (self.rewards, self.redemptions, self.vouchers, self.chain, self.reports):
             await part.prepare()
 
@@ -103,6 +105,7 @@ def _parts(store: Store, programme: Programme, rules: Rules, clock: Clock) -> Wi
         rules,
         follower,
         Duties(accounts, store.views, rules, clock, follower),
+        Remarks(store.views, clock),
         catalogue,
         Redemptions(catalogue, accounts, rules, clock, issue_voucher),
         codes,

@@ -170,7 +170,7 @@ class House:
 @pytest.fixture
 def limits() -> Limits:
     """The limits of a test's gateway; a test class may override them."""
-    return Limits(member_rate=1000, member_burst=10_000, home_part_ms=250)
+    return Limits(member_rate=1000, member_burst=10_000, home_part_ms=5_000)
 
 
 WAYS = ("over_http", "in_process")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.settings import Limits
 from tests.gateway.conftest import WAYS, House, Seen, answering, hanging
 
 CARD = {"member_id": "M1", "tier": "silver", "stage": "satisfaction"}
@@ -73,14 +74,21 @@ async def test_a_part_that_is_down_is_named_and_the_rest_is_there(full: House, s
     assert await home(full) == without(PART_OF[service])
 
 
-@pytest.mark.parametrize("service", PART_OF)
-async def test_a_part_that_hangs_is_left_out_in_time(full: House, service: str):
-    release = asyncio.Event()
-    full.services[service].answer = hanging(release)
-    began = time.monotonic()
-    assert await home(full) == without(PART_OF[service])
-    assert 0.2 < time.monotonic() - began < 2
-    release.set()
+class TestHanging:
+    """Where parts have little time; elsewhere they have plenty, for a busy machine."""
+
+    @pytest.fixture
+    def limits(self) -> Limits:
+        return Limits(home_part_ms=600)
+
+    @pytest.mark.parametrize("service", PART_OF)
+    async def test_a_part_that_hangs_is_left_out_in_time(self, full: House, service: str):
+        release = asyncio.Event()
+        full.services[service].answer = hanging(release)
+        began = time.monotonic()
+        assert await home(full) == without(PART_OF[service])
+        assert 0.55 < time.monotonic() - began < 5
+        release.set()
 
 
 @pytest.mark.parametrize("service", PART_OF)

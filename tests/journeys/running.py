@@ -39,9 +39,11 @@ class Running:
     _stops: dict[str, list[asyncio.Event]] = field(default_factory=dict)
     _tasks: dict[str, list["asyncio.Task[None]"]] = field(default_factory=dict)
 
-    def client(self, role: str, member: str | None = None) -> httpx.AsyncClient:
+    def client(
+        self, role: str, member: str | None = None, *, partner: str | None = None
+    ) -> httpx.AsyncClient:
         """A client of the gateway with a token of this role."""
-        token = self.place.issuer().token(role, member)
+        token = self.place.issuer().token(role, member, partner=partner)
         return httpx.AsyncClient(
             base_url=self.place.address,
             headers={"authorization": f"Bearer {token}"},

@@ -29,6 +29,7 @@ ReasonCode = Literal[
     "not_eligible",
     "member_limit",
     "period_limit",
+    "not_from_pools",
     "sold_out",
     "points_missing",
 ]
@@ -145,6 +146,7 @@ class Candidate:
 
     ``tier`` is None without a card. ``redeemed`` is how often they took this reward. ``left`` is
     the stock, None without a limit; ``failed`` the part of the condition that does not hold.
+    ``pool``: a household pool would pay, which has no limits of its own.
     """
 
     tier: str | None
@@ -152,6 +154,7 @@ class Candidate:
     redeemed: Redeemed = field(default_factory=Redeemed)
     left: int | None = None
     failed: str | None = None
+    pool: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +210,14 @@ def _of_member(defined: RewardDefined, who: Candidate) -> Iterator[Reason]:
 
 
 def _of_limits(defined: RewardDefined, who: Candidate, now: int, quantity: int) -> Iterator[Reason]:
+    if who.pool:
+        if defined.member_limit is not None or defined.period_limit is not None:
+            yield _reason(
+                "not_from_pools",
+                "So many are for each member: move points to yourself, and redeem it alone.",
+                "该奖品按会员限兑：请先将积分转给自己，再以个人名义兑换。",
+            )
+        return
     had, most = who.redeemed.total, defined.member_limit
     if most is not None and had + quantity > most:
         yield _reason(

@@ -278,8 +278,12 @@ def _leave(course: Course, command: PoolChange, now: int) -> None:
     if leaver.role == "owner" and not last:
         raise LimitReached("pool_owner", "The owner leaves last: make the others leave first")
     away = account.sent.values()
-    if last and (account.holds or any(s.until or s.other.startswith("@") for s in away)):
-        raise LimitReached("pool_busy", "Points of the pool are held or on their way: wait for it")
+    returning = any(each.until or each.other.startswith("@") for each in away)
+    if last and (account.holds or account.redemptions or returning):
+        raise LimitReached(
+            "pool_busy",
+            "Points of the pool are held or on their way, or a reward is not handed over: wait",
+        )
     for wallet, parts in sorted(fair_share(account, leaver).items()):
         points = sum(part for _, part in parts)
         name = f"{command.key}.{wallet}"

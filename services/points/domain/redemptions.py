@@ -24,6 +24,7 @@ Told = tuple[int, PointsPosted | AccountMarked]
 class Redemption(msgspec.Struct, frozen=True):
     """Times in microseconds. ``ended_at`` is when it was fulfilled, cancelled or released.
 
+    ``by`` is who asked for it, and ``member_id`` whose account pays: a pool's is ``@{pool_id}``.
     An expired one without ``ended_at`` has run out, and nothing has told its account yet.
     """
 
@@ -40,6 +41,22 @@ class Redemption(msgspec.Struct, frozen=True):
     confirmed_at: int | None = None
     ended_at: int | None = None
     reason: str | None = None
+    by: str = ""
+
+    @property
+    def receiver(self) -> str:
+        """Whom it is for: the account's member, or who spends a pool's points."""
+        return receiver_of(self.member_id, self.by)
+
+    @property
+    def pool_id(self) -> str | None:
+        """The household pool that pays; None: a member does."""
+        return self.member_id[1:] if self.member_id.startswith("@") else None
+
+
+def receiver_of(owner: str, by: str) -> str:
+    """Whom a redemption from ``owner``'s account is for, asked for ``by`` somebody."""
+    return by if owner.startswith("@") else owner
 
 
 def keys_of(redemption_id: str) -> tuple[str, str, str]:
@@ -73,6 +90,7 @@ def told(redemption_id: str, facts: Mapping[str, Told], now: int) -> Redemption 
         confirmed_at,
         ended_at,
         reason,
+        hold.by or "",
     )
 
 

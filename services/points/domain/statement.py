@@ -69,7 +69,8 @@ class Known:
     """What a statement knows beside its entries.
 
     ``spendable`` by wallet; ``rewards`` and ``reasons`` are names by code and language; ``vesting``
-    the terms of lots that unlock. ``masked``: of other members only the first characters are shown.
+    the terms of lots that unlock. ``remarks`` are what senders wrote, by id. ``masked``: of other
+    members only the first characters are shown.
     """
 
     zone: ZoneInfo
@@ -78,6 +79,7 @@ class Known:
     reasons: Names = field(default_factory=dict)
     vesting: Mapping[str, VestingTerms] = field(default_factory=dict)
     masked: bool = True
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
 
 def tell(entry: PointsPosted, at: int, known: Known, language: Language) -> str:

@@ -31,6 +31,9 @@ from services.points.rewards.schemas_redemptions import (
 
 CLERKS = ("agent", "operator", "partner")
 Asking = Annotated[Principal, Depends(owner_or(*CLERKS))]
+HandedOver = Annotated[
+    AwareDatetime | None, Query(description="For imports: when it was handed over.")
+]
 RedemptionId = Annotated[str, Path(pattern=REDEMPTION_ID, examples=[EXAMPLE_ID])]
 
 router = Router(prefix="/v1/members/{member_id}/redemptions", tags=["redemptions"])
@@ -63,17 +66,17 @@ async def redeem_reward(
         member_id,
         body.reward_id,
         idempotency_key,
-        _caller(principal),
+        caller_of(principal),
         body.quantity,
         body.wallet,
         body.confirm,
         body.device_id if body.occurred_at is None else None,  # what is imported does not count
     )
-    redemptions = _at(request, principal, member_id, body.occurred_at)
+    redemptions = redemptions_at(request, principal, member_id, body.occurred_at)
     found, made = await redeeming.redeem(redemptions, wanted)
     if not made:
         response.status_code = 200
-    return _view(found)
+    return redemption_view(found)
 
 
 @router.get("", response_model_exclude_none=True)
@@ -89,7 +92,7 @@ async def list_redemptions(
     found = await page(_redemptions(request), member_id, limit, after)
     return RedemptionList(
         member_id=member_id,
-        items=[_view(each) for each in found.items],
+        items=[redemption_view(each) for each in found.items],
         next=encode_cursor(found.next) if found.next is not None else None,
     )
 
@@ -99,7 +102,7 @@ async def read_redemption(
     request: Request, member_id: MemberId, redemption_id: RedemptionId, principal: Asking
 ) -> RedemptionView:
     """A redemption as its member's account tells it now."""
-    return _view(await require(_redemptions(request), member_id, redemption_id))
+    return redemption_view(await require(_redemptions(request), member_id, redemption_id))
 
 
 @router.post(
@@ -114,8 +117,8 @@ async def confirm_redemption(
 
     With a money part: by agents, operators and partners alone, once it is paid.
     """
-    redemptions = _redemptions(request)
-    return _view(await redeeming.confirm(redemptions, member_id, redemption_id, _caller(principal)))
+    redemptions, caller = _redemptions(request), caller_of(principal)
+    return redemption_view(await redeeming.confirm(redemptions, member_id, redemption_id, caller))
 
 
 @router.post(
@@ -128,16 +131,14 @@ async def fulfil_redemption(
     member_id: MemberId,
     redemption_id: RedemptionId,
     principal: Annotated[Principal, Depends(require_role(*CLERKS))],
-    occurred_at: Annotated[
-        AwareDatetime | None, Query(description="For imports: when it was handed over.")
-    ] = None,
+    occurred_at: HandedOver = None,
 ) -> RedemptionView:
     """It was handed over, and can no longer be cancelled. May be repeated.
 
     Donations and vouchers fulfil themselves.
     """
-    redemptions = _at(request, principal, member_id, occurred_at)
-    return _view(await redeeming.fulfil(redemptions, member_id, redemption_id, principal.subject))
+    redemptions, by = redemptions_at(request, principal, member_id, occurred_at), principal.subject
+    return redemption_view(await redeeming.fulfil(redemptions, member_id, redemption_id, by))
 
 
 @router.post(
@@ -157,9 +158,11 @@ async def cancel_redemption(
     Members cancel what they have reserved; what is confirmed, agents, operators and partners do.
     May be repeated.
     """
-    redemptions = _at(request, principal, member_id, body.occurred_at)
-    caller = _caller(principal)
-    return _view(await redeeming.cancel(redemptions, member_id, redemption_id, caller, body.reason))
+    redemptions = redemptions_at(request, principal, member_id, body.occurred_at)
+    caller = caller_of(principal)
+    return redemption_view(
+        await redeeming.cancel(redemptions, member_id, redemption_id, caller, body.reason)
+    )
 
 
 def _redemptions(request: Request) -> Redemptions:
@@ -167,7 +170,7 @@ def _redemptions(request: Request) -> Redemptions:
     return found
 
 
-def _at(
+def redemptions_at(
     request: Request, principal: Principal, member_id: str, occurred_at: datetime | None
 ) -> Redemptions:
     """Redemptions at the time that the caller gives. Raises ServiceError when it is not theirs."""
@@ -178,18 +181,22 @@ def _at(
     return as_of(redemptions, moment(occurred_at, redemptions.clock(), own=own))
 
 
-def _caller(principal: Principal) -> Caller:
+def caller_of(principal: Principal) -> Caller:
+    """Who asks, as the ledger knows them."""
     return Caller(principal.subject, principal.has(*CLERKS), principal.stepped_up)
 
 
-def _view(found: Redemption) -> RedemptionView:
+def redemption_view(found: Redemption) -> RedemptionView:
+    """A redemption as it is shown."""
+
     def moment(micros: int | None) -> object:
         return None if micros is None else from_micros(micros)
 
     return RedemptionView.model_validate(
         {
             "redemption_id": found.redemption_id,
-            "member_id": found.member_id,
+            "member_id": found.receiver,
+            "pool_id": found.pool_id,
             "reward_id": found.reward_id,
             "quantity": found.quantity,
             "wallet": found.wallet,

@@ -19,8 +19,14 @@ from services.points.commands import digest
 from services.points.domain.account import Account, Redeemed
 from services.points.domain.catalogue import Candidate, Reason, Reward, reasons
 from services.points.domain.errors import AlreadyEnded, StepUpNeeded
-from services.points.domain.holding import PlaceHold, RewardLimits, allows, hold_key
-from services.points.domain.redemptions import SOLD_OUT, Redemption
+from services.points.domain.holding import (
+    PlaceHold,
+    RewardLimits,
+    allows,
+    hold_key,
+    require_cooled,
+)
+from services.points.domain.redemptions import SOLD_OUT, Redemption, receiver_of
 from services.points.domain.stock import SoldOut, TakeClosed
 from services.points.rewards import queries
 from services.points.rewards.at_once import at_once, place
@@ -51,7 +57,10 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Redeem:
-    """A member wants ``quantity`` of a reward; ``key`` is the request's."""
+    """A member wants ``quantity`` of a reward; ``key`` is the request's.
+
+    ``member_id``: whose account pays. A pool's is ``@{pool_id}``; then a member of it calls.
+    """
 
     member_id: str
     reward_id: str
@@ -61,6 +70,23 @@ class Redeem:
     wallet: str | None = None
     confirm: bool = True
     device_id: str | None = None
+
+    @property
+    def pool(self) -> bool:
+        """Whether a household pool pays."""
+        return self.member_id.startswith("@")
+
+    @property
+    def receiver(self) -> str:
+        """Whom it is for."""
+        return receiver_of(self.member_id, self.caller.by)
+
+    @property
+    def redemption_id(self) -> str:
+        """The id of the redemption that it makes. Members of a pool do not share their keys."""
+        if self.pool:
+            return derived_id("rdm", self.member_id, self.caller.by, self.key)
+        return redemption_id_of(self.member_id, self.key)
 
 
 def redemption_id_of(member_id: str, key: str) -> str:
@@ -75,7 +101,7 @@ async def redeem(redemptions: Redemptions, wanted: Redeem) -> tuple[Redemption, 
     InsufficientPoints, LimitReached, CoolingOff, StepUpNeeded, VelocityExceeded; ``conflict`` for
     another content under the same key.
     """
-    redemption_id = redemption_id_of(wanted.member_id, wanted.key)
+    redemption_id = wanted.redemption_id
     # A request that comes to nothing must not count on a device: with one, look first.
     known = await _known(redemptions, redemption_id, wanted) if wanted.device_id else None
     is_new = known is None
@@ -159,8 +185,11 @@ async def _require_eligible(
     """
     rewards, defined, member_id = redemptions.rewards, reward.defined, wanted.member_id
     assert defined is not None
+    if wanted.pool:  # whose account was taken over must not reach the household's points either
+        receiver = await rewards.account_of(wanted.receiver, now)
+        require_cooled(receiver, now, redemptions.rules.cooling)
     needed = defined.eligibility or defined.early_access
-    known = await card(rewards.views, member_id) if needed else None
+    known = await card(rewards.views, wanted.receiver) if needed else None
 
     def why_not(account: Account) -> list[Reason]:
         candidate = Candidate(
@@ -168,6 +197,7 @@ async def _require_eligible(
             spendable={price.wallet: account.balances.get(price.wallet, 0)},
             redeemed=account.redeemed.get(defined.reward_id, Redeemed()),
             failed=queries.failed(defined.eligibility, known, now),
+            pool=wanted.pool,
         )
         return reasons(reward, candidate, now, wanted.quantity)
 

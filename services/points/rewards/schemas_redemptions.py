@@ -55,7 +55,8 @@ class RedemptionView(BaseModel):
 
     model_config = SHOWN
     redemption_id: str = Field(pattern=REDEMPTION_ID, examples=[EXAMPLE_ID])
-    member_id: str = Field(examples=["M1"])
+    member_id: str = Field(examples=["M1"], description="Whom it is for.")
+    pool_id: str | None = Field(None, description="The household pool that pays; absent: none.")
     reward_id: RewardId
     quantity: int
     wallet: str = Field(examples=["base"])
@@ -67,6 +68,15 @@ class RedemptionView(BaseModel):
     confirmed_at: datetime | None = None
     ended_at: datetime | None = Field(None, description="When it was fulfilled or cancelled.")
     reason: str | None = Field(None, description="Why it was cancelled.")
+
+
+class PoolRedemptionList(BaseModel):
+    """A page of a household pool's redemptions, newest first."""
+
+    model_config = SHOWN
+    pool_id: str
+    items: list[RedemptionView]
+    next: str | None = Field(None, description="The next page's cursor; absent on the last.")
 
 
 class RedemptionList(BaseModel):

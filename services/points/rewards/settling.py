@@ -92,7 +92,7 @@ async def _give(redemptions: Redemptions, known: Redemption) -> bool:
         return False
     for place in range(known.quantity):
         key = f"{known.redemption_id}.{place}"
-        await redemptions.issue_voucher(defined.series, known.member_id, key)
+        await redemptions.issue_voucher(defined.series, known.receiver, key)
     return True
 
 

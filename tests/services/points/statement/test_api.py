@@ -21,6 +21,7 @@ from services.points.commands import carry_out, digest, post_decisions
 from services.points.domain.holding import PlaceHold
 from services.points.domain.moving import Send
 from services.points.languages import preferred_language
+from services.points.remarks import Said
 from services.points.settings import ApiSettings
 from services.points.statement_page import CONTENT_SECURITY_POLICY
 from services.points.wiring import Wiring
@@ -58,7 +59,9 @@ class Api:
 
     async def send(self, note: str = "") -> None:
         at = self.clock.now
-        command = Send("M1", "s1", "t1", "M20771", "base", 5, at, at + DAY, "M1", note=note or None)
+        remarks = self.wiring.remarks
+        remark = await remarks.write(Said(note, "M1", "M1", "M20771")) if note else None
+        command = Send("M1", "s1", "t1", "M20771", "base", 5, at, at + DAY, "M1", remark=remark)
         await self.carry(command, "s1")
 
     async def hold(self, purpose: str) -> None:
