@@ -194,10 +194,10 @@ async def spend(
     acting_member(principal)
     owner, now = pool_owner(pool_id), wiring.clock()
     about = asked(principal, owner, "transfer", key, now, device_id=body.device_id)
-    outcome = await commands.spend(wiring, pool_id, about, body)
-    if outcome.repeated:
+    told = await commands.spend(wiring, pool_id, about, body)
+    if told.outcome.repeated:
         response.status_code = 200
-    return sent_view(outcome)
+    return sent_view(told.outcome, told.note)
 
 
 @router.get("/v1/pools/{pool_id}", responses=problems("missing"))

@@ -13,6 +13,8 @@ that the pool's present members put in, rounded down.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from contracts.points import LotTerms, MarkKind, Posting, TransferTerms
 from services.points.domain.account import Account, PoolMember, Role
 from services.points.domain.advancing import advance
@@ -56,7 +58,7 @@ class Send:
     until: int
     by: str
     at_once: bool = False
-    note: str | None = None
+    remark: str | None = None
     velocity: tuple[Velocity, ...] = ()
     cooling: int = 0
 
@@ -140,7 +142,7 @@ def _send(course: Course, command: Send, parts: Sequence[tuple[str, int]], now: 
         postings += between("member", "transfer", command.wallet, lot, points)
     until = 0 if command.at_once else later(command.until, command.at, now)
     terms = TransferTerms(
-        command.transfer_id, command.to, until, parcels, command.at_once, command.note
+        command.transfer_id, command.to, until, parcels, command.at_once, remark=command.remark
     )
     course.post("transfer_out", command.key, now, postings, transfer=terms, by=command.by)
 
@@ -159,9 +161,7 @@ def receive(course: Course, command: Receive, policy: Policy) -> None:
         return
     postings = given_back(course.account, terms.parcels, now, source="transfer")
     opened = [LotTerms(p.lot, p.wallet, 0, p.expires) for p in terms.parcels]
-    mirrored = TransferTerms(
-        terms.transfer_id, command.sender, terms.until, terms.parcels, terms.at_once, terms.note
-    )
+    mirrored = replace(terms, other=command.sender)
     course.post(
         "transfer_in",
         transfer_key(terms.transfer_id),
