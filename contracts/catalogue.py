@@ -2,8 +2,8 @@
 
 Stream ``reward:{reward_id}`` holds the versions of a reward, streams ``stock:{reward_id}.{slice}``
 its stock. Stock lies in slices so that no stream is written by everybody: what is left of a slice
-is added − taken + given back, and never below zero. Money is in minor units of the programme's
-currency, times are microseconds since the epoch.
+is added − taken + given back, and never below zero; what is written down was taken before. Money is
+in minor units of the programme's currency, times are microseconds since the epoch.
 """
 
 from typing import Literal
@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 RewardKind = Literal["item", "voucher", "donation", "service"]
+WriteDownReason = Literal["damaged", "lost", "miscounted", "returned_to_supplier"]
 
 
 class RewardPrice(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -96,13 +97,34 @@ class StockSought(msgspec.Struct, frozen=True):
 
 
 class StockTaken(msgspec.Struct, frozen=True):
-    """A redemption took ``quantity`` of this slice; after ``until`` somebody looks what became."""
+    """A redemption took ``quantity`` of this slice; after ``until`` somebody looks what became.
+
+    A write-down takes in the same way: ``redemption_id`` is then its id, ``member_id`` is empty,
+    and ``quantity`` may be 0 in the slice where it begins.
+    """
 
     reward_id: str
     redemption_id: str
     member_id: str
     quantity: int
     until: int
+
+
+class StockWrittenDown(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a write-down took of this slice is no more: broken, gone, or never was there.
+
+    ``whole`` is the write-down as a whole. The fact in the slice where it began decides it, and
+    says in ``shares`` how much goes in which other slices (by the owner of their streams).
+    """
+
+    reward_id: str
+    write_down_id: str
+    quantity: int
+    whole: int
+    reason: WriteDownReason
+    by: str
+    note: str | None = None
+    shares: dict[str, int] = {}
 
 
 class StockSettled(msgspec.Struct, frozen=True):

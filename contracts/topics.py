@@ -81,6 +81,7 @@ CATALOGUE = Topic(
         catalogue.StockTaken,
         catalogue.StockSettled,
         catalogue.StockGivenBack,
+        catalogue.StockWrittenDown,
     ),
     stream_kinds=("reward", "stock"),
     key="reward id, or slice of its stock",

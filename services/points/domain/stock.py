@@ -5,6 +5,8 @@ Invariants:
 * left = added − taken + given back, and never below zero: only what is there is taken;
 * a redemption takes once of a slice; what it took is settled or given back, each once;
 * what was settled may still come back (a cancelled redemption), what came back is never settled;
+* a write-down takes, too, and what it took is written down or given back: what others took, and
+  what they may still take, it never touches;
 * ``open`` holds what is neither settled nor given back yet, and no more than ``MOST_OPEN`` of it.
 """
 
@@ -20,13 +22,18 @@ from contracts.catalogue import (
     StockSettled,
     StockSought,
     StockTaken,
+    StockWrittenDown,
+    WriteDownReason,
 )
 from kit.errors import ServiceError
 
 MOST_OPEN = 10_000
 MOST_STOCK = 10**9
 
-Fact = StockAdded | StockTaken | StockSought | StockSettled | StockGivenBack
+LATELY = 20
+"""So many write-downs a slice remembers; the last 20 of a reward are in its slices, whichever."""
+
+Fact = StockAdded | StockTaken | StockSought | StockSettled | StockGivenBack | StockWrittenDown
 
 
 class SliceShort(ServiceError):
@@ -43,6 +50,32 @@ class SoldOut(ServiceError):
         message = f"Only {left} are left, {asked} were asked for" if left else "It is sold out"
         super().__init__(
             "refused", "sold_out", message, reward_id=reward_id, asked=asked, left=left
+        )
+
+
+class StockShort(ServiceError):
+    """Fewer are left than are to be written down; what is reserved is not to be had."""
+
+    def __init__(self, reward_id: str, asked: int, left: int) -> None:
+        super().__init__(
+            "refused",
+            "stock_short",
+            f"{asked} cannot be written down: {left} are left that are not reserved",
+            reward_id=reward_id,
+            asked=asked,
+            left=left,
+        )
+
+
+class WriteDownDropped(ServiceError):
+    """A write-down was begun and given up; nothing of it is written down."""
+
+    def __init__(self, reward_id: str) -> None:
+        super().__init__(
+            "refused",
+            "write_down_dropped",
+            "Nothing was written down under this key; ask again with a new one",
+            reward_id=reward_id,
         )
 
 
@@ -78,14 +111,27 @@ class OpenTake(msgspec.Struct, frozen=True, array_like=True):
     until: int
 
 
+class WrittenDown(msgspec.Struct, frozen=True, array_like=True):
+    """A write-down, as a whole, that concerned a slice."""
+
+    write_down_id: str
+    at: int
+    quantity: int
+    reason: WriteDownReason
+    by: str
+    note: str | None = None
+
+
 class Slice(msgspec.Struct, frozen=True):
-    """What a slice's facts add up to."""
+    """What a slice's facts add up to; ``written_down`` by reason, ``lately`` oldest first."""
 
     added: int = 0
     taken: int = 0
     given_back: int = 0
     settled: int = 0
     open: dict[str, OpenTake] = {}
+    written_down: dict[WriteDownReason, int] = {}
+    lately: tuple[WrittenDown, ...] = ()
 
     @property
     def left(self) -> int:
@@ -137,7 +183,21 @@ class GiveBack:
     taken: int = 0
 
 
-Command = Add | Take | Seek | Settle | GiveBack
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Begin a write-down: take as much of it as is here, be it nothing."""
+
+    fact: StockTaken
+
+
+@dataclass(frozen=True, slots=True)
+class WriteDown:
+    """What a write-down took here is no more."""
+
+    fact: StockWrittenDown
+
+
+Command = Add | Take | Seek | Settle | GiveBack | SetAside | WriteDown
 
 
 def decide(state: Slice, command: Command) -> Fact | None:
@@ -152,6 +212,10 @@ def decide(state: Slice, command: Command) -> Fact | None:
             return _taken(state, fact, part)
         case Seek(fact):
             return _sought(state, fact)
+        case SetAside(fact):
+            return _opened(state, fact, min(fact.quantity, state.left))
+        case WriteDown(fact):
+            return replace(fact, quantity=_open(state, fact.write_down_id))
         case Settle(reward_id, redemption_id):
             return StockSettled(reward_id, redemption_id, _open(state, redemption_id))
         case GiveBack(reward_id, redemption_id, taken):
@@ -183,6 +247,10 @@ def _taken(state: Slice, fact: StockTaken, part: bool) -> StockTaken | None:
     quantity = min(fact.quantity, state.left) if part else fact.quantity
     if quantity > state.left or not quantity:
         raise SliceShort(state.left)
+    return _opened(state, fact, quantity)
+
+
+def _opened(state: Slice, fact: StockTaken, quantity: int) -> StockTaken:
     if len(state.open) >= MOST_OPEN:
         raise ServiceError(
             "too_many", "too_many_reserved", "Too many are reserved at once; try again shortly"
@@ -198,8 +266,8 @@ def _sought(state: Slice, fact: StockTaken) -> StockTaken | StockSought | None:
     )
 
 
-def apply(state: Slice, fact: Fact) -> Slice:
-    """The slice after a fact."""
+def apply(state: Slice, fact: Fact, at: int) -> Slice:
+    """The slice after a fact of that time."""
     match fact:
         case StockAdded():
             return replace(state, added=state.added + fact.quantity)
@@ -217,6 +285,19 @@ def apply(state: Slice, fact: Fact) -> Slice:
             return replace(state, given_back=back, settled=settled, open=opened)
         case StockSought():
             return state
+        case StockWrittenDown():
+            return _written_down(state, fact, at)
+
+
+def _written_down(state: Slice, fact: StockWrittenDown, at: int) -> Slice:
+    gone = state.written_down.get(fact.reason, 0) + fact.quantity
+    shown = WrittenDown(fact.write_down_id, at, fact.whole, fact.reason, fact.by, fact.note)
+    return replace(
+        state,
+        open=_without(state, fact.write_down_id),
+        written_down={**state.written_down, fact.reason: gone},
+        lately=(*state.lately, shown)[-LATELY:],
+    )
 
 
 def _without(state: Slice, redemption_id: str) -> dict[str, OpenTake]:

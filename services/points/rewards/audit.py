@@ -1,10 +1,16 @@
 """What an auditor asks of rewards: do the journals hold, and are the documents their fold?"""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from contracts.catalogue import RewardDefined, StockGivenBack, StockSettled, StockTaken
+from contracts.catalogue import (
+    RewardDefined,
+    StockGivenBack,
+    StockSettled,
+    StockTaken,
+    StockWrittenDown,
+)
 from contracts.envelope import Fact
 from kit.clock import DAY, from_micros
 from kit.streams import Fold, Streams
@@ -21,6 +27,7 @@ from services.points.rewards.views import (
     slice_index,
 )
 from services.points.rewards.wiring import Rewards
+from services.points.rewards.writing_down import home_of
 
 FORGOTTEN_AFTER = DAY
 """A take that is still open so long after it was due was forgotten by the duty."""
@@ -29,7 +36,10 @@ IndexOf = Callable[[str, Any], Mapping[str, IndexValue]]
 
 @dataclass
 class _Walk:
-    """A stream as the walk over its facts finds it; ``out`` is what redemptions took of a slice."""
+    """A stream as the walk over its facts finds it.
+
+    ``out`` is what redemptions took of a slice, ``down`` what was written down of it.
+    """
 
     stream: str
     state: Any
@@ -38,6 +48,7 @@ class _Walk:
     out: dict[str, int] = field(default_factory=dict)
     settled: set[str] = field(default_factory=set)
     back: set[str] = field(default_factory=set)
+    down: dict[str, StockWrittenDown] = field(default_factory=dict)
 
     @property
     def owner(self) -> str:
@@ -58,12 +69,14 @@ class _Kind:
 async def findings(rewards: Rewards) -> list[str]:
     """Return what does not hold, as sentences; empty when all is well.
 
-    Checked: seqs gapless; revisions count up; a slice never below zero, nothing settled or given
-    back that was not taken, in another quantity, or twice; added is left, reserved
-    and redeemed; no take open
-    long after it was due; every document and its index the fold of its stream.
+    Checked: seqs gapless; revisions count up; a slice never below zero, nothing settled, written
+    down or given back that was not taken, in another quantity, or twice; added is left, reserved,
+    redeemed and written down; a write-down takes from each slice what the slice where it began
+    says, in all what was asked for; no take open long after it was due; every document and its
+    index the fold of its stream.
     """
     slices: dict[str, int] = {}
+    stock: list[_Walk] = []
     found: list[str] = []
     kinds = {
         "reward": _Kind(rewards.catalogue, RewardFold(), REWARDS, reward_index),
@@ -77,7 +90,10 @@ async def findings(rewards: Rewards) -> list[str]:
                 slices[walk.owner] = walk.state.defined.slices
             elif walk.stream.startswith("stock:"):
                 found += _slice_findings(walk, slices, rewards.clock())
-    return found
+                if walk.down or walk.state.open:
+                    walk.states.clear()
+                    stock.append(walk)
+    return [*found, *_write_down_findings(stock)]
 
 
 async def _streams(kind: _Kind, found: list[str]) -> AsyncIterator[_Walk]:
@@ -108,22 +124,29 @@ def _fact_findings(walk: _Walk, fact: Fact, kind: _Kind) -> Iterator[str]:
         if body.redemption_id in walk.out:
             yield f"{fact.id}: {body.redemption_id} takes a second time"
         walk.out[body.redemption_id] = body.quantity
-    elif isinstance(body, StockSettled | StockGivenBack):
+    elif isinstance(body, StockSettled | StockGivenBack | StockWrittenDown):
         yield from _closing_findings(walk, fact, body)
     if isinstance(walk.state, Slice) and walk.state.left < 0:
         yield f"{fact.id}: {walk.state.left} are left"
 
 
 def _closing_findings(
-    walk: _Walk, fact: Fact, body: StockSettled | StockGivenBack
+    walk: _Walk, fact: Fact, body: StockSettled | StockGivenBack | StockWrittenDown
 ) -> Iterator[str]:
-    """Taken → settled → given back, each once; a take may go back without having been settled."""
-    name = body.redemption_id
+    """Taken → settled → given back, each once; a take may go back without having been settled.
+
+    What a write-down took is written down, or goes back: one of the two.
+    """
+    name = body.write_down_id if isinstance(body, StockWrittenDown) else body.redemption_id
     if walk.out.get(name) != body.quantity:
         yield f"{fact.id}: {name} took {walk.out.get(name, 0)}, not {body.quantity}"
     if name in walk.back:
         yield f"{fact.id}: {name} was given back before"
-    if isinstance(body, StockSettled):
+    if name in walk.down:
+        yield f"{fact.id}: {name} was written down before"
+    if isinstance(body, StockWrittenDown):
+        walk.down[name] = body
+    elif isinstance(body, StockSettled):
         walk.settled.add(name)
     else:
         walk.back.add(name)
@@ -135,15 +158,46 @@ def _slice_findings(walk: _Walk, slices: dict[str, int], now: int) -> Iterator[s
         yield f"{walk.stream}: {reward_id} has no such slice"
     state: Slice = walk.state
     reserved = sum(take.quantity for take in state.open.values())
-    if state.added != state.left + reserved + state.settled:
+    gone = sum(state.written_down.values())
+    if state.added != state.left + reserved + state.settled + gone:
         yield (
             f"{walk.stream}: of {state.added} added {state.left} are left, "
-            f"{reserved} reserved and {state.settled} redeemed"
+            f"{reserved} reserved, {state.settled} redeemed and {gone} written down"
         )
     for name, take in state.open.items():
         if take.until + FORGOTTEN_AFTER < now:
             due = from_micros(take.until).isoformat()
             yield f"{walk.stream}: what {name} took is open since {due}"
+
+
+def _write_down_findings(stock: Sequence[_Walk]) -> Iterator[str]:
+    """Where each write-down began says how much of it goes in which slice; there it did, or will.
+
+    What it took elsewhere, and the duty has not seen to yet, is still open.
+    """
+    took = {
+        (walk.owner, name): quantity
+        for walk in stock
+        for name, quantity in (
+            *((name, body.quantity) for name, body in walk.down.items()),
+            *((name, take.quantity) for name, take in walk.state.open.items()),
+        )
+    }
+    began: set[tuple[str, str]] = set()
+    for walk in stock:
+        for name, body in walk.down.items():
+            if walk.owner != home_of(body.reward_id, name):
+                continue
+            began.update((owner, name) for owner in (walk.owner, *body.shares))
+            if body.quantity + sum(body.shares.values()) != body.whole:
+                yield f"{walk.stream}: {name} is of {body.whole}, its shares are not"
+            for owner, share in body.shares.items():
+                if (there := took.get((owner, name), 0)) != share:
+                    yield f"stock:{owner}: {name} took {there}, its share is {share}"
+    for walk in stock:
+        for name in walk.down:
+            if (walk.owner, name) not in began:
+                yield f"{walk.stream}: {name} is written down where it has no share"
 
 
 async def _document_findings(views: Views, kind: _Kind, walk: _Walk) -> list[str]:

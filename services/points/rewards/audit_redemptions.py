@@ -14,6 +14,7 @@ from services.points.rewards.audit import FORGOTTEN_AFTER
 from services.points.rewards.duties import every_reward
 from services.points.rewards.redemptions import REDEMPTIONS, Redemptions, find, moved
 from services.points.rewards.stock import Shelf
+from services.points.rewards.writing_down import is_write_down
 
 MODULUS = 1 << 128
 PAGE = 500
@@ -120,6 +121,8 @@ async def _on_their_way(redemptions: Redemptions, shelf: Shelf, given: _Tally) -
     heads = await redemptions.rewards.shop.streams.heads(shelf.owners, fresh=True)
     for head in heads.values():
         for redemption_id, take in head.state.open.items():
+            if is_write_down(redemption_id):
+                continue
             known = await find(redemptions, take.member_id, redemption_id)
             if known is None or known.reward_id != shelf.reward_id:
                 continue

@@ -1,4 +1,4 @@
-"""Use cases that write: define and retire a reward, add to its stock."""
+"""Use cases that write: define and retire a reward, add to its stock, write stock down."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,11 +6,12 @@ from hashlib import blake2b
 
 import msgspec
 
-from contracts.catalogue import RewardDefined, StockAdded
+from contracts.catalogue import RewardDefined, StockAdded, StockWrittenDown
 from kit.errors import ServiceError
 from kit.streams import Command, New
 from kit.telemetry import current_traceparent
 from services.points.domain.catalogue import Define, Retire, Reward, decide, no_such_reward
+from services.points.rewards import writing_down
 from services.points.rewards.stock import Shelf, done
 from services.points.rewards.terms import check
 from services.points.rewards.wiring import Rewards
@@ -71,11 +72,24 @@ async def add_stock(rewards: Rewards, delivery: StockAdded, key: str) -> bool:
 
     Raises ServiceError ``missing``, or ``refused`` for a reward without a limit.
     """
-    reward_id = delivery.reward_id
+    return await rewards.shop.add(await _shelf(rewards, delivery.reward_id), delivery, key)
+
+
+async def write_down(rewards: Rewards, wanted: StockWrittenDown, key: str) -> bool:
+    """Write stock down; False when it was written down before under this key.
+
+    Raises ServiceError ``missing``, or ``refused`` for a reward without a limit, when fewer are
+    left than ``wanted.whole``, and when it was given up before under this key.
+    """
+    shelf = await _shelf(rewards, wanted.reward_id)
+    return await writing_down.write_down(rewards.shop, shelf, wanted, key, rewards.clock())
+
+
+async def _shelf(rewards: Rewards, reward_id: str) -> Shelf:
     head = (await rewards.catalogue.keep([reward_id]))[reward_id]
     if head.state.defined is None:
         raise no_such_reward(reward_id)
-    return await rewards.shop.add(shelf_of(head.state.defined), delivery, key)
+    return shelf_of(head.state.defined)
 
 
 def shelf_of(defined: RewardDefined) -> Shelf:

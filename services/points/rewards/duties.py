@@ -4,6 +4,7 @@ A redemption that died (a crash, a hold that timed out) leaves its take open. Th
 says when its first open take is due; the duty asks what became of the redemption and does that. It
 may run any number of times, at once with others, and late: a take is closed once. The index may
 miss a take (a crash between the fact and the document), so from time to time every slice is read.
+What a write-down took ends as its home slice has decided (``writing_down``).
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -12,6 +13,7 @@ from typing import Literal
 from kit.views.port import IndexValue, Query
 from services.points.domain.catalogue import Reward
 from services.points.domain.stock import GiveBack, NotOpen, Settle
+from services.points.rewards import writing_down
 from services.points.rewards.stock import Shelf, Shop, done
 from services.points.rewards.views import REWARDS, STOCK, Catalogue
 
@@ -64,7 +66,11 @@ async def _close(shop: Shop, owners: Sequence[str], status: Status, now: int) ->
     heads = await shop.streams.keep(owners)
     for owner, head in heads.items():
         for redemption_id, take in head.state.open.items():
-            if take.until <= now:
+            if take.until > now:
+                continue
+            if writing_down.is_write_down(redemption_id):
+                closed += await writing_down.close(shop, owner, redemption_id)
+            else:
                 became = await status(take.member_id, redemption_id, owner.rpartition(".")[0])
                 closed += await _become(shop, owner, redemption_id, became)
     return closed

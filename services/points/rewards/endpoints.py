@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from fastapi import Body, Depends, Path, Query, Request, Response
 
-from contracts.catalogue import StockAdded
+from contracts.catalogue import StockAdded, StockWrittenDown
 from kit.auth import Principal, owner_or, require
 from kit.auth.principal import ROLES
 from kit.errors import ServiceError
@@ -25,6 +25,7 @@ from services.points.rewards.schemas import (
     RewardDetail,
     RewardList,
     StockBody,
+    StockCorrectionBody,
     StockView,
 )
 from services.points.rewards.wiring import Rewards
@@ -163,13 +164,43 @@ async def add_stock(
     return stock_view(reward_id, await queries.slices(rewards, reward_id))
 
 
+@router.post(
+    "/v1/rewards/{reward_id}/stock/corrections",
+    status_code=201,
+    responses={
+        200: {"model": StockView, "description": "Written down before under this key"},
+        **problems("missing", "conflict", "refused"),
+    },
+)
+async def correct_stock(
+    request: Request,
+    response: Response,
+    reward_id: RewardId,
+    body: StockCorrectionBody,
+    principal: Annotated[Principal, Depends(require(*KEEPERS))],
+    idempotency_key: IdempotencyKey,
+) -> StockView:
+    """Write down what is not on the shelf any more: all of it, or nothing (`stock_short`).
+
+    What redemptions have reserved or taken is not touched; `left` in the problem says how many can
+    be written down. What turns up again is added as a delivery.
+    """
+    rewards: Rewards = request.app.state.rewards
+    wanted = StockWrittenDown(
+        reward_id, "", 0, -body.quantity, body.reason, principal.subject, body.note
+    )
+    if not await commands.write_down(rewards, wanted, idempotency_key):
+        response.status_code = 200
+    return stock_view(reward_id, await queries.slices(rewards, reward_id))
+
+
 @router.get(
     "/v1/rewards/{reward_id}/stock",
     dependencies=[Depends(require(*STAFF))],
     responses=problems("missing", "refused"),
 )
 async def read_stock(request: Request, reward_id: RewardId) -> StockView:
-    """What was added, is left, is reserved and redeemed, read fresh."""
+    """What was added, is left, is reserved, redeemed and written down, read fresh."""
     rewards: Rewards = request.app.state.rewards
     return stock_view(reward_id, await queries.slices(rewards, reward_id))
 

@@ -1,5 +1,6 @@
 """Rewards as the API shows them, and as it is told them."""
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -9,10 +10,11 @@ from contracts.catalogue import (
     PeriodLimit,
     RewardDefined,
     RewardPrice,
+    WriteDownReason,
 )
 from kit.clock import from_micros, to_micros
 from services.points.domain.catalogue import Reason
-from services.points.domain.stock import Slice
+from services.points.domain.stock import LATELY, Slice, WrittenDown
 from services.points.rewards.queries import Shown
 from services.points.rewards.schemas import (
     MemberReward,
@@ -20,6 +22,7 @@ from services.points.rewards.schemas import (
     RewardBody,
     RewardDetail,
     StockView,
+    WriteDownView,
 )
 
 
@@ -80,14 +83,32 @@ def reason_view(reason: Reason) -> ReasonView:
 
 
 def stock_view(reward_id: str, slices: list[Slice]) -> StockView:
-    """The stock of a reward."""
+    """The stock of a reward. A write-down concerns one slice or several, and is shown once."""
+    gone: Counter[WriteDownReason] = Counter()
+    for each in slices:
+        gone.update(each.written_down)
+    lately = {one.write_down_id: one for each in slices for one in each.lately}
+    newest = sorted(lately.values(), key=lambda one: (one.at, one.write_down_id), reverse=True)
     return StockView(
         reward_id=reward_id,
         added=sum(each.added for each in slices),
         left=sum(each.left for each in slices),
         reserved=sum(take.quantity for each in slices for take in each.open.values()),
         redeemed=sum(each.settled for each in slices),
+        written_down=sum(gone.values()),
+        written_down_for=dict(sorted(gone.items())),
         slices=[each.left for each in slices],
+        corrections=[_write_down(each) for each in newest[:LATELY]],
+    )
+
+
+def _write_down(each: WrittenDown) -> WriteDownView:
+    return WriteDownView(
+        at=from_micros(each.at),
+        quantity=-each.quantity,
+        reason=each.reason,
+        note=each.note,
+        by=each.by,
     )
 
 

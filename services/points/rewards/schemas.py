@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from contracts.catalogue import RewardKind
+from contracts.catalogue import RewardKind, WriteDownReason
 from services.points.domain.catalogue import ReasonCode
 
 REWARD_ID = r"^[a-z0-9][a-z0-9_-]{0,63}$"
@@ -183,6 +183,17 @@ class StockBody(BaseModel):
     )
 
 
+class StockCorrectionBody(BaseModel):
+    """How many fewer there are than were thought, and why."""
+
+    model_config = STRICT
+    quantity: int = Field(ge=-(10**8), le=-1, examples=[-3])
+    reason: WriteDownReason
+    note: str | None = Field(
+        None, min_length=1, max_length=200, pattern=r"^[^\p{C}]*$", examples=["Fell off the shelf"]
+    )
+
+
 class PriceView(BaseModel):
     """What one costs, paid from one wallet."""
 
@@ -258,13 +269,31 @@ class MemberRewards(BaseModel):
     next: str | None = Field(None, description="The next page's cursor; absent on the last.")
 
 
+class WriteDownView(BaseModel):
+    """What was written down at once."""
+
+    model_config = SHOWN
+    at: datetime = Field(examples=[EXAMPLE_TIME])
+    quantity: int = Field(examples=[-3])
+    reason: WriteDownReason
+    note: str | None = None
+    by: str
+
+
 class StockView(BaseModel):
-    """The stock of a reward: `added` = `left` + `reserved` + `redeemed`."""
+    """The stock of a reward: `added` = `left` + `reserved` + `redeemed` + `written_down`."""
 
     model_config = SHOWN
     reward_id: RewardId
     added: int
     left: int
-    reserved: int = Field(description="Taken by redemptions that are not paid for yet.")
+    reserved: int = Field(
+        description="Taken by redemptions that are not paid for yet, or about to be written down."
+    )
     redeemed: int = Field(description="Paid for, and not given back since.")
+    written_down: int
+    written_down_for: dict[WriteDownReason, int] = Field(description="The same by reason.")
     slices: list[int] = Field(description="What is left in each slice.")
+    corrections: list[WriteDownView] = Field(
+        description="The last write-downs, newest first; 20 at most."
+    )

@@ -6,7 +6,7 @@ with): whoever retries it begins at the same place and is told where to look on.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -100,7 +100,7 @@ class Shop:
 
     async def left(self, shelf: Shelf) -> int:
         """How many are left now: every slice read fresh."""
-        return sum(each.left for each in await self._slices(shelf))
+        return sum(each.left for each in await self.slices(shelf))
 
     async def left_lately(self, shelves: Sequence[Shelf]) -> dict[str, int]:
         """How many were left a moment ago, by reward: what lists show."""
@@ -165,39 +165,51 @@ class Shop:
             await self._take_elsewhere(shelf, home, wanted)
 
     async def _take(self, shelf: Shelf, place: int, key: str, command: Take | Seek) -> Result:
-        """The deadline is no part of what is asked: a retry comes with a later one."""
-        fact = command.fact
-        digest = blake2b(f"{fact.member_id}\0{fact.quantity}".encode(), digest_size=16).digest()
         owner = owner_of(shelf.reward_id, place)
-        return await self._turnstile.pass_(self._asked(owner, key, command, digest))
+        return await self.ask(owner, key, command, _digest(command.fact))
 
     async def _take_elsewhere(self, shelf: Shelf, home: int, wanted: StockTaken) -> None:
-        """Walk on from the home slice. What was planned may be gone on arrival: plan again.
+        for _ in range(WALKS):
+            have = await self.walk(shelf, home, wanted)
+            if have is None:
+                await self.give_back(shelf, wanted.redemption_id, wanted.member_id)
+                raise SoldOut(shelf.reward_id, wanted.quantity, await self.left(shelf))
+            if sum(have.values()) == wanted.quantity:
+                return
+        await self.give_back(shelf, wanted.redemption_id, wanted.member_id)
+        raise ServiceError("conflict", "contended", "Too many take at once; try again")
 
-        Each walk that fails is one on which somebody else got something.
+    async def walk(
+        self, shelf: Shelf, home: int, wanted: StockTaken, begun: bool = False
+    ) -> Mapping[int, int] | None:
+        """Walk on from the home slice, and take what is still missing of what is wanted.
+
+        Returns what it had in which slice before, or None when too little is left. What was planned
+        may be gone on arrival, so whoever has not all of it walks again; each walk that fails is
+        one on which somebody else got something. ``begun``: it has a share at home, be it nothing,
+        that says what is asked for; without it, it has ended and takes no more.
         """
         redemption_id, key = wanted.redemption_id, f"part:{wanted.redemption_id}"
-        for _ in range(WALKS):
-            slices = await self._slices(shelf)
-            have = {
-                place: held.quantity
-                for place, each in enumerate(slices)
-                if (held := each.open.get(redemption_id)) is not None
-            }
-            missing = wanted.quantity - sum(have.values())
-            if not missing:
-                return
-            left = [0 if place in have else each.left for place, each in enumerate(slices)]
-            if (planned := plan(left, home, missing)) is None:
-                await self.give_back(shelf, redemption_id, wanted.member_id)
-                raise SoldOut(shelf.reward_id, wanted.quantity, await self.left(shelf))
-            for place, quantity in planned.items():
-                part = replace(wanted, quantity=quantity)
-                result = await self._take(shelf, place, key, Take(part, part=True))
-                if result.error and not isinstance(result.error, SliceShort):
-                    raise result.error
-        await self.give_back(shelf, redemption_id, wanted.member_id)
-        raise ServiceError("conflict", "contended", "Too many take at once; try again")
+        slices = await self.slices(shelf)
+        have = {
+            place: held.quantity
+            for place, each in enumerate(slices)
+            if (held := each.open.get(redemption_id)) is not None
+        }
+        missing = wanted.quantity - sum(have.values())
+        if not missing or (begun and home not in have):
+            return have
+        left = [0 if place in have else each.left for place, each in enumerate(slices)]
+        if (planned := plan(left, home, missing)) is None:
+            return None
+        for place, quantity in planned.items():
+            part = replace(wanted, quantity=quantity)
+            digest = b"" if begun else _digest(part)
+            owner = owner_of(shelf.reward_id, place)
+            result = await self.ask(owner, key, Take(part, part=True), digest)
+            if result.error and not isinstance(result.error, SliceShort):
+                raise result.error
+        return have
 
     async def idle(self) -> None:
         """Return when nothing is on its way, documents neither."""
@@ -263,20 +275,25 @@ class Shop:
     async def close(self, owner: str, command: Settle | GiveBack) -> Result:
         """Settle or give back in one slice."""
         name = "settle" if isinstance(command, Settle) else "back"
-        key = f"{name}:{command.redemption_id}"
-        return await self._turnstile.pass_(self._asked(owner, key, command, b""))
+        return await self.ask(owner, f"{name}:{command.redemption_id}", command)
+
+    async def ask(
+        self, owner: str, key: str, action: domain.Command, digest: bytes = b""
+    ) -> Result:
+        """Ask one slice for a fact that bears ``key``."""
+        return await self._turnstile.pass_(self._asked(owner, key, action, digest))
 
     async def taken(self, shelf: Shelf, redemption_id: str, member_id: str) -> Taken:
         """Find where a redemption's stock is: at home, or where the mark at home says to look."""
         keys = [f"{what}:{redemption_id}" for what in ("take", "settle", "back", "part")]
         home = owner_of(shelf.reward_id, shelf.home(member_id))
-        found = await self._find(home, keys)
+        found = await self.find(home, keys)
         mark = found.get(keys[0])
         if mark is None:
             return Taken(redemption_id, {})
         if mark.type == "StockTaken":
             return Taken(redemption_id, {home: found})
-        everywhere = {owner: await self._find(owner, keys) for owner in shelf.owners}
+        everywhere = {owner: await self.find(owner, keys) for owner in shelf.owners}
         places = {owner: facts for owner, facts in everywhere.items() if keys[3] in facts}
         return Taken(redemption_id, places)
 
@@ -288,10 +305,12 @@ class Shop:
         if (left := await self.left(shelf)) < quantity:
             raise SoldOut(shelf.reward_id, quantity, left)
 
-    async def _find(self, owner: str, keys: list[str]) -> dict[str, Fact]:
+    async def find(self, owner: str, keys: list[str]) -> dict[str, Fact]:
+        """The facts of a slice that bear these keys."""
         return await self.streams.journal.find(self.streams.stream(owner), keys)
 
-    async def _slices(self, shelf: Shelf) -> list[Slice]:
+    async def slices(self, shelf: Shelf) -> list[Slice]:
+        """The slices in order, read fresh."""
         heads = await self.streams.heads(shelf.owners, fresh=True)
         return [heads[owner].state for owner in shelf.owners]
 
@@ -313,6 +332,11 @@ def _settled_now(result: Result) -> int:
     if result.repeated:
         return 0
     return sum(msgspec.json.decode(fact.body, type=StockSettled).quantity for fact in result.facts)
+
+
+def _digest(fact: StockTaken) -> bytes:
+    """The deadline is no part of what is asked: a retry comes with a later one."""
+    return blake2b(f"{fact.member_id}\0{fact.quantity}".encode(), digest_size=16).digest()
 
 
 def done(result: Result) -> Result:

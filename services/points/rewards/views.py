@@ -13,6 +13,7 @@ from contracts.catalogue import (
     StockSettled,
     StockSought,
     StockTaken,
+    StockWrittenDown,
 )
 from contracts.envelope import Fact
 from kit.clock import Clock
@@ -70,7 +71,14 @@ class SliceFold:
     state_type = stock.Slice
     bodies: Mapping[str, type] = {
         kind.__name__: kind
-        for kind in (StockAdded, StockTaken, StockSought, StockSettled, StockGivenBack)
+        for kind in (
+            StockAdded,
+            StockTaken,
+            StockSought,
+            StockSettled,
+            StockGivenBack,
+            StockWrittenDown,
+        )
     }
 
     def initial(self, owner: str) -> stock.Slice:
@@ -79,7 +87,7 @@ class SliceFold:
 
     def apply(self, state: stock.Slice, fact: Fact, body: Any) -> stock.Slice:
         """The slice after a fact."""
-        return stock.apply(state, body)
+        return stock.apply(state, body, fact.occurred_at)
 
 
 class MeterFold:

@@ -153,6 +153,12 @@ async def test_a_change_of_an_old_revision_is_refused(api: Client, rewards: Rewa
         ("PUT", "/v1/rewards/mug", MUG, {"marketer"}),
         ("POST", "/v1/rewards/mug:retire", {"reason": "old"}, {"marketer"}),
         ("POST", "/v1/rewards/mug/stock", {"quantity": 5}, {"marketer", "operator"}),
+        (
+            "POST",
+            "/v1/rewards/mug/stock/corrections",
+            {"quantity": -1, "reason": "lost"},
+            {"marketer", "operator"},
+        ),
         ("GET", "/v1/rewards/mug/stock", None, {"marketer", "operator", "agent"}),
         (
             "GET",
@@ -175,6 +181,7 @@ async def test_each_endpoint_is_for_its_roles_alone(
     api: Client, bearer: Bearer, method: str, path: str, body: Any, allowed: set[str]
 ) -> None:
     await defined(api)
+    await stock(api, 5)
     passed = set()
     for role in ("member", "agent", "marketer", "operator", "partner"):
         who = bearer(role, "M1") if role == "member" else bearer(role)
@@ -198,7 +205,10 @@ async def test_stock_is_added_once_for_a_key(api: Client) -> None:
         "left": 20,
         "reserved": 0,
         "redeemed": 0,
+        "written_down": 0,
+        "written_down_for": {},
         "slices": answers[0].json()["slices"],
+        "corrections": [],
     }
     assert sorted(answers[0].json()["slices"]) == [1] * 12 + [2] * 4
     other = await stock(api, 21)
@@ -321,3 +331,95 @@ async def test_the_example_in_the_documentation_can_be_sent(api: Client, app: Fa
     assert operation["x-mooring-roles"] == ["marketer"]
     answer = await api.put("/v1/rewards/example", json=example)
     assert answer.status_code == 201, answer.text
+
+
+async def corrected(api: Client, key: str = "c1", **body: Any) -> httpx.Response:
+    """Three were damaged, if nothing else is said."""
+    return await api.post(
+        "/v1/rewards/mug/stock/corrections",
+        json={"quantity": -3, "reason": "damaged", **body},
+        headers={"idempotency-key": key},
+    )
+
+
+async def test_stock_is_written_down_once_for_a_key_and_stands_in_the_figures(
+    api: Client, bearer: Bearer
+) -> None:
+    await defined(api)
+    await stock(api, 20)
+    answers = [await corrected(api, note="Fell off the shelf") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 200]
+    assert answers[0].json() == answers[1].json()
+    shown = (await api.get("/v1/rewards/mug/stock", headers=bearer("agent"))).json()
+    assert sum(shown.pop("slices")) == 17
+    assert shown == {
+        "reward_id": "mug",
+        "added": 20,
+        "left": 17,
+        "reserved": 0,
+        "redeemed": 0,
+        "written_down": 3,
+        "written_down_for": {"damaged": 3},
+        "corrections": [
+            {
+                "at": "2026-01-01T00:00:00Z",
+                "quantity": -3,
+                "reason": "damaged",
+                "note": "Fell off the shelf",
+                "by": "dev:marketer",
+            }
+        ],
+    }
+    other = await corrected(api, quantity=-4, note="Fell off the shelf")
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_key_reused")
+    assert (await api.get("/v1/rewards/mug")).json()["left"] == 17
+
+
+async def test_no_more_is_written_down_than_is_left_and_the_problem_says_how_many(
+    api: Client, rewards: Rewards
+) -> None:
+    await defined(api)
+    await stock(api, 2)
+    before = len(await facts(rewards))
+    answer = await corrected(api)
+    assert answer.status_code == 409
+    problem = answer.json()
+    assert (problem["code"], problem["asked"], problem["left"]) == ("stock_short", 3, 2)
+    assert len(await facts(rewards)) == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "message"),
+    [
+        ({"quantity": 3}, "quantity", "must be at most -1"),
+        ({"quantity": 0}, "quantity", "must be at most -1"),
+        ({"quantity": -1.5}, "quantity", "must be a whole number, not '-1.5'"),
+        ({"quantity": -(10**9)}, "quantity", "must be at least -100000000"),
+        ({"reason": "eaten"}, "reason", None),
+        ({"reason": None}, "reason", None),
+        ({"note": ""}, "note", None),
+        ({"by": "mara"}, "by", "is not a known field"),
+    ],
+)
+async def test_what_is_wrong_with_a_correction_is_named_and_nothing_is_written_down(
+    api: Client, rewards: Rewards, fields: dict[str, Any], field: str, message: str | None
+) -> None:
+    await defined(api)
+    await stock(api, 20)
+    before = len(await facts(rewards))
+    answer = await corrected(api, **fields)
+    assert answer.status_code == 422, answer.text
+    (error,) = answer.json()["errors"]
+    assert error["field"] == field
+    assert message is None or error["message"] == message
+    assert len(await facts(rewards)) == before
+
+
+async def test_a_correction_needs_a_key_a_reward_and_a_limit_to_its_stock(api: Client) -> None:
+    assert (await corrected(api)).json()["code"] == "no_such_reward"
+    await defined(api, limited=False)
+    assert (await corrected(api)).json()["code"] == "stock_unlimited"
+    without = await api.post(
+        "/v1/rewards/mug/stock/corrections", json={"quantity": -1, "reason": "lost"}
+    )
+    assert (without.status_code, without.json()["code"]) == (400, "idempotency_key_missing")

@@ -207,6 +207,6 @@ async def test_facts_that_do_not_follow_from_each_other_are_found_by_the_audit(
         "stock:mug.0/000000000005: r2 took 0, not 1",
         "stock:mug.0/000000000005: r2 was given back before",
         "stock:mug.0/000000000006: r1 takes a second time",
-        "stock:mug.0: of 1 added 0 are left, 1 reserved and 1 redeemed",
+        "stock:mug.0: of 1 added 0 are left, 1 reserved, 1 redeemed and 0 written down",
         "stock:mug.5: mug has no such slice",
     ]
