@@ -204,6 +204,7 @@ def tick(
 def token(
     role: Annotated[str, typer.Option(help=f"One of {', '.join(ROLES)}.")],
     member: Annotated[str | None, typer.Option(help="The member, for role member.")] = None,
+    partner: Annotated[str | None, typer.Option(help="The partner, for role partner.")] = None,
     hours: Annotated[int, typer.Option(min=1, max=24 * 30)] = 12,
     step_up: Annotated[bool, typer.Option(help="As after a second factor.")] = False,
     data: Data = DEFAULT_DATA,
@@ -211,7 +212,8 @@ def token(
 ) -> None:
     """Print a development token, alone: of the issuer that the environment names, else `up`'s."""
     try:
-        print(_issuer(_place(data, port)).token(role, member, hours * 3600, step_up=step_up))
+        issuer = _issuer(_place(data, port))
+        print(issuer.token(role, member, hours * 3600, partner=partner, step_up=step_up))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -56,7 +56,7 @@ async def replay(
     """Enrol members as they first appear and record their activities; return the tally.
 
     With a ``tally`` it goes on counting there, and knows who is enrolled already. ``client``
-    carries the gateway's address and a token with role partner or operator. Raises
+    carries the gateway's address and a token with role operator: history has many sources. Raises
     ReplayError when the API refuses a whole batch or stays unavailable.
     """
     if not 1 <= batch <= BATCH_LIMIT:

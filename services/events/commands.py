@@ -14,6 +14,8 @@ from contracts.events import ActivityRecorded, ReturnRequest
 from kit.errors import ServiceError
 from kit.streams import ATTEMPTS, Command, New
 from kit.telemetry import current_traceparent
+from kit.views.port import Document
+from services.events.domain.identity import is_source_of
 from services.events.domain.recording import (
     LOOK_AGAIN,
     ActivityState,
@@ -140,11 +142,30 @@ async def _refuse_impossible_returns(wiring: Wiring, returns: list[_Item]) -> No
         if item.id in known:
             continue
         entry = known.get(item.request.activity_id)
-        if entry is not None and registered(entry).member_id != item.member_id:
+        if await _is_of_another_partner(wiring, item, entry):
+            item.outcome = Outcome(error=_not_their_sale())
+        elif entry is not None and registered(entry).member_id != item.member_id:
             item.outcome = Outcome(error=_not_theirs())
         else:
             await _look_up(wiring, item)
             _refuse_if_too_much(item)
+
+
+async def _is_of_another_partner(wiring: Wiring, item: _Item, entry: Document | None) -> bool:
+    """Whether a partner names by its id a purchase that is not from its own sources.
+
+    One that is not here may turn out to be another's, for ids can be computed in advance; to tell
+    it from another's that is here would tell what others have recorded.
+    """
+    partner = item.intake.purchase_of
+    if partner is None:
+        return False
+    if entry is None:
+        return True
+    key = item.request.activity_id
+    stream = wiring.recording.stream(registered(entry).member_id)
+    found = (await wiring.activities.find(stream, [key])).get(key)
+    return found is None or not is_source_of(wiring.recording.body(found).source, partner)
 
 
 def _refuse_if_too_much(item: _Item) -> None:
@@ -286,6 +307,15 @@ def _reused() -> ServiceError:
 
 def _not_a_purchase(kind: str) -> ServiceError:
     return ServiceError("refused", "not_a_purchase", "Only a purchase can be returned", type=kind)
+
+
+def _not_their_sale() -> ServiceError:
+    return ServiceError(
+        "forbidden",
+        "source_not_allowed",
+        "No purchase from a source of yours has this `purchase.activity_id`. Name a purchase that "
+        "is still to come by its `external_id`",
+    )
 
 
 def _not_theirs() -> ServiceError:

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from fastapi import Body, Depends, Path, Request, Response
 
-from kit.auth import Principal, owner_or, require
+from kit.auth import Principal, owner_or, partner_of, require
 from kit.auth.dependencies import check_roles
 from kit.errors import ServiceError
 from kit.http.json_body import Router
@@ -31,9 +31,9 @@ from services.events.wiring import Wiring
 
 router = Router(tags=["activities"])
 
-RECORDERS = ("partner", "agent", "operator")
-READERS = ("agent", "operator", "partner")
-MAY_RECORD = Depends(require(*RECORDERS, "member"))
+STAFF = ("agent", "operator")
+CLERKS = (*STAFF, "partner")
+Caller = Annotated[Principal, Depends(require(*CLERKS, "member"))]
 MEMBERS_OWN_TYPES = frozenset({"visit", "app_open", "content_view", "wish", "share", "review"})
 MEMBERS_OWN_SOURCES = frozenset({"app", "web"})
 
@@ -51,16 +51,21 @@ _encoder = msgspec.json.Encoder(enc_hook=str)
 async def record_activity(
     request: Request,
     body: Annotated[ActivityBody, Body(examples=[PURCHASE_EXAMPLE])],
-    principal: Annotated[Principal, MAY_RECORD],
+    principal: Caller,
 ) -> Response:
     """Record what a member did. The same `source` and `external_id` again changes nothing.
 
     A member may be unknown: the activity is kept, and decided once they are enrolled. Members
     record visits, app_opens, content_views, wishes, shares and reviews of their own, with `source`
     `app` or `web`; everything else comes from partners, agents and operators.
+
+    A partner records from sources of its own: `source`, and a return's `purchase.source`, must be
+    the token's claim `partner`, or that with a dot and more (`north-stores` has
+    `north-stores.till-7`). Any other is 403 `source_not_allowed`, and so is a return that names by
+    `activity_id` what is no purchase of theirs. Without the claim it is 403 `partner_missing`.
     """
     wiring: Wiring = request.app.state.wiring
-    intake = normalised(body, wiring.clock())
+    intake = normalised(body, wiring.clock(), bound_to(principal))
     check_may_record(principal, intake)
     (outcome,) = await record_activities(wiring, [intake])
     if outcome.error is not None:
@@ -72,20 +77,22 @@ async def record_activity(
 @router.post(
     "/v1/activities:batch", response_model=Receipts, openapi_extra={"requestBody": BATCH_REQUEST}
 )
-async def record_batch(request: Request, principal: Annotated[Principal, MAY_RECORD]) -> Response:
+async def record_batch(request: Request, principal: Caller) -> Response:
     """Record up to 1,000 activities, in order for each member, with a receipt for each.
 
     An activity that is refused does not stop the others; its receipt says why. The whole batch may
-    be sent again: what was recorded comes back as `duplicate`.
+    be sent again: what was recorded comes back as `duplicate`. A partner's activity that is from a
+    source not its own is refused alone; without the claim `partner` all of the batch is.
     """
     wiring: Wiring = request.app.state.wiring
+    partner = bound_to(principal)
     outcomes: list[tuple[str | None, Outcome]] = []
     intakes: list[Intake] = []
     places: list[int] = []
     now = wiring.clock()
     for place, raw in enumerate(split_batch(await request.body())):
         try:
-            intake = read_item(raw, place, now)
+            intake = read_item(raw, place, now, partner)
             check_may_record(principal, intake)
         except ServiceError as error:
             outcomes.append((None, Outcome(error=error)))
@@ -98,12 +105,23 @@ async def record_batch(request: Request, principal: Annotated[Principal, MAY_REC
     return _json(_encoder.encode({"results": [receipt(*one) for one in outcomes]}), 200)
 
 
+def bound_to(principal: Principal) -> str | None:
+    """The partner of whose sources alone the caller may record and see; None: of any.
+
+    Raises ``forbidden`` when a partner's token does not say which partner.
+    """
+    return None if principal.has(*STAFF) else partner_of(principal)
+
+
 def check_may_record(principal: Principal, intake: Intake) -> None:
-    """Raise ``forbidden`` unless the caller may record this activity."""
-    if principal.has(*RECORDERS):
+    """Raise ``forbidden`` unless the caller may record this activity.
+
+    What binds a partner to its sources is in ``intake.normalised``, which can name the field.
+    """
+    if principal.has(*CLERKS):
         return
     activity = intake.activity
-    check_roles(principal, RECORDERS, owner_of=activity.member_id)
+    check_roles(principal, CLERKS, owner_of=activity.member_id)
     if activity.type not in MEMBERS_OWN_TYPES:
         raise ServiceError(
             "forbidden",
@@ -145,12 +163,15 @@ async def read_timeline(
 async def read_activity(
     request: Request,
     activity_id: ActivityId,
-    principal: Annotated[Principal, Depends(require(*READERS, "member"))],
+    principal: Caller,
 ) -> ActivityView:
-    """One activity. A member sees only their own."""
+    """One activity. A member sees only their own, a partner those from sources of its own.
+
+    What they may not see is 404, as if it did not exist.
+    """
     wiring: Wiring = request.app.state.wiring
-    member_id = await _readable_owner(wiring, principal, activity_id)
-    found = await queries.activity(wiring, member_id, activity_id)
+    member_id, partner = await _readable(wiring, principal, activity_id)
+    found = await queries.activity(wiring, member_id, activity_id, partner)
     return activity_view(*found)
 
 
@@ -162,24 +183,33 @@ async def read_activity(
 async def read_decision(
     request: Request,
     activity_id: ActivityId,
-    principal: Annotated[Principal, Depends(require(*READERS, "member"))],
+    principal: Caller,
 ) -> DecisionView:
     """Why: which campaigns matched, and of those that did not, which condition failed.
 
     `waiting` with its reason while there is no decision: `not_enrolled`, `card_behind` or
-    `in_line`.
+    `in_line`. Whoever may not see the activity gets 404.
     """
     wiring: Wiring = request.app.state.wiring
-    member_id = await _readable_owner(wiring, principal, activity_id)
-    return decision_view(activity_id, await queries.decision(wiring, member_id, activity_id))
+    member_id, partner = await _readable(wiring, principal, activity_id)
+    decided = await queries.decision(wiring, member_id, activity_id, partner)
+    return decision_view(activity_id, decided)
 
 
-async def _readable_owner(wiring: Wiring, principal: Principal, activity_id: str) -> str:
-    """Whose activity it is. To a member, another's is as unknown as one that does not exist."""
+async def _readable(
+    wiring: Wiring, principal: Principal, activity_id: str
+) -> tuple[str, str | None]:
+    """Whose activity it is, and of which partner's sources it must be for the caller to see it.
+
+    To a member or a partner, another's is as unknown as one that does not exist.
+    """
+    partner = bound_to(principal)
     member_id = await queries.owner_of(wiring, activity_id)
-    if not principal.has(*READERS) and not principal.is_member(member_id):
+    if principal.is_member(member_id):
+        return member_id, None
+    if not principal.has(*CLERKS):
         raise queries.missing(activity_id)
-    return member_id
+    return member_id, partner
 
 
 def _json(content: bytes, status: int) -> Response:

@@ -17,11 +17,12 @@ from kit.clock import SECOND, to_micros
 from kit.errors import ServiceError
 from kit.http.json_body import malformed_json
 from kit.http.validation import invalid_body
-from services.events.domain.identity import activity_id
+from services.events.domain.identity import activity_id, is_source_of
 from services.events.schemas import (
     ContactBody,
     CustomBody,
     PurchaseBody,
+    PurchaseRef,
     Recorded,
     ReturnBody,
     ReviewBody,
@@ -37,11 +38,16 @@ _encoder = msgspec.json.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """An activity as it came in."""
+    """An activity as it came in.
+
+    ``purchase_of``: the purchase that this return names by id must be from a source of this
+    partner. Ids tell nothing of their source, so that is looked up when it is recorded.
+    """
 
     activity: ActivityRecorded
     occurred_at: int
     input_hash: bytes
+    purchase_of: str | None = None
 
 
 class _Batch(msgspec.Struct, forbid_unknown_fields=True):
@@ -69,13 +75,13 @@ def split_batch(body: bytes) -> list[bytes]:
     return [bytes(item) for item in items]
 
 
-def read_item(raw: bytes, place: int, now: int) -> Intake:
+def read_item(raw: bytes, place: int, now: int, partner: str | None = None) -> Intake:
     """One item of a batch; raises ServiceError that names the fields at fault."""
     try:
         body = activity_body.validate_json(raw)
     except ValidationError as error:
         raise invalid_body(error, _plain(raw), within=f"activities[{place}]") from error
-    return normalised(body, now, within=f"activities[{place}].")
+    return normalised(body, now, partner, within=f"activities[{place}].")
 
 
 def _plain(raw: bytes) -> Any:
@@ -85,8 +91,13 @@ def _plain(raw: bytes) -> Any:
         return None
 
 
-def normalised(body: Recorded, now: int, *, within: str = "") -> Intake:
-    """The activity in its normal form; raises ServiceError when its time cannot be."""
+def normalised(body: Recorded, now: int, partner: str | None = None, *, within: str = "") -> Intake:
+    """The activity in its normal form; raises ServiceError when its time cannot be.
+
+    With a ``partner``, also when it is not all from sources of that partner.
+    """
+    if partner is not None and not is_source_of(body.source, partner):
+        raise _foreign_source(f"{within}source", body.source, partner)
     occurred_at = to_micros(body.occurred_at)
     if not EARLIEST <= occurred_at <= now + TOLERANCE:
         raise _impossible_time(f"{within}occurred_at", occurred_at < EARLIEST)
@@ -100,7 +111,27 @@ def normalised(body: Recorded, now: int, *, within: str = "") -> Intake:
         store=body.store,
         **_SPECIFIC[type(body)](body),
     )
-    return Intake(activity, occurred_at, input_hash(activity, occurred_at))
+    purchase_of = None
+    if partner is not None and isinstance(body, ReturnBody):
+        purchase_of = _own_purchase(body.purchase, partner, within)
+    return Intake(activity, occurred_at, input_hash(activity, occurred_at), purchase_of)
+
+
+def _own_purchase(purchase: PurchaseRef, partner: str, within: str) -> str | None:
+    """Refuse another's source; the partner, when it is still to be looked up whose it is."""
+    if purchase.source is not None and not is_source_of(purchase.source, partner):
+        raise _foreign_source(f"{within}purchase.source", purchase.source, partner)
+    return partner if purchase.activity_id is not None else None
+
+
+def _foreign_source(field: str, source: str, partner: str) -> ServiceError:
+    message = f"{source} is not a source of the partner {partner}"
+    error = {
+        "field": field,
+        "message": message,
+        "fix": f"Send {partner}, or {partner}. and a name of your own, such as {partner}.till-7.",
+    }
+    return ServiceError("forbidden", "source_not_allowed", f"{message}.", errors=[error])
 
 
 def input_hash(activity: ActivityRecorded, occurred_at: int) -> bytes:

@@ -16,6 +16,7 @@ from contracts.events import (
 )
 from kit.errors import ServiceError
 from services.events.domain.as_of import Progress, suffices
+from services.events.domain.identity import is_source_of
 from services.events.domain.recording import match_key
 from services.events.views import ACTIVITY_INDEX, DECIDING, progress_of, registered
 from services.events.wiring import Wiring
@@ -60,15 +61,25 @@ async def owner_of(wiring: Wiring, activity_id: str) -> str:
     return registered(documents[activity_id]).member_id
 
 
-async def activity(wiring: Wiring, member_id: str, activity_id: str) -> tuple[Fact, Fact | None]:
-    """Return a member's activity, and its match if it is a return that had to wait for one."""
-    found = await _with_match(wiring, member_id, activity_id)
+async def activity(
+    wiring: Wiring, member_id: str, activity_id: str, partner: str | None = None
+) -> tuple[Fact, Fact | None]:
+    """Return a member's activity, and its match if it is a return that had to wait for one.
+
+    With a ``partner``, only if it is from a source of that partner.
+    """
+    found = await _with_match(wiring, member_id, activity_id, partner)
     return found[activity_id], found.get(match_key(activity_id))
 
 
-async def decision(wiring: Wiring, member_id: str, activity_id: str) -> Decided:
-    """Return what was decided on an activity; for a return, once matched, on its match."""
-    found = await _with_match(wiring, member_id, activity_id)
+async def decision(
+    wiring: Wiring, member_id: str, activity_id: str, partner: str | None = None
+) -> Decided:
+    """Return what was decided on an activity; for a return, once matched, on its match.
+
+    With a ``partner``, only if the activity is from a source of that partner.
+    """
+    found = await _with_match(wiring, member_id, activity_id, partner)
     fact = found.get(match_key(activity_id)) or found[activity_id]
     decisions = await wiring.decisions.read(f"decision:{member_id}", fact.seq - 1, 1)
     if decisions:
@@ -91,11 +102,17 @@ def why_undecided(progress: Progress, seq: int) -> tuple[str, str]:
     return "in_line", "It is about to be decided."
 
 
-async def _with_match(wiring: Wiring, member_id: str, activity_id: str) -> dict[str, Fact]:
+async def _with_match(
+    wiring: Wiring, member_id: str, activity_id: str, partner: str | None
+) -> dict[str, Fact]:
     stream = wiring.recording.stream(member_id)
     found = await wiring.activities.find(stream, [activity_id, match_key(activity_id)])
     if activity_id not in found:
         raise missing(activity_id)
+    if partner is not None:
+        source = wiring.recording.body(found[activity_id]).source
+        if not is_source_of(source, partner):
+            raise missing(activity_id)
     return found
 
 

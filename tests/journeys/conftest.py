@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from tests.journeys.adapters import ADAPTERS, fresh_place
+from tests.journeys.bodies import SOURCE
 from tests.journeys.running import Running, running
 
 
@@ -27,7 +28,7 @@ async def platform(
 @pytest_asyncio.fixture(loop_scope="package")
 async def till(platform: Running) -> AsyncIterator[httpx.AsyncClient]:
     """A client with the token of a partner: the shop's till."""
-    async with platform.client("partner") as client:
+    async with platform.client("partner", partner=SOURCE) as client:
         yield client
 
 

@@ -189,6 +189,13 @@ def test_a_token_may_stand_for_a_second_factor(standing: Place, mooring: Command
     assert [each.get("acr") for each in claims] == [None, "step_up"]
 
 
+def test_a_partners_token_says_which_partner(standing: Place, mooring: Command) -> None:
+    where = ("--data", standing.data, "--port", standing.port)
+    token = mooring("token", "--role", "partner", "--partner", "pos", *where).out
+    claims = json.loads(urlsafe_b64decode(token.split(".")[1] + "=="))
+    assert (claims["roles"], claims["partner"]) == (["partner"], "pos")
+
+
 def test_what_cannot_be_handled_is_listed_and_sent_back(standing: Place, mooring: Command) -> None:
     async def poison() -> None:
         bus = SqliteBus(standing.data / "bus")

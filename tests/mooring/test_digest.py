@@ -15,7 +15,7 @@ from mooring.replay.client import replay
 from mooring.session import run_rebuild, run_verify
 from mooring.verify import Report
 from tests.journeys.adapters import CONNECTED, fresh_place
-from tests.journeys.bodies import Body, accepted, enrol, id_of, purchase, returning
+from tests.journeys.bodies import SOURCE, Body, accepted, enrol, id_of, purchase, returning
 from tests.journeys.generated import activities, encoded, shuffled
 from tests.journeys.reading import decision
 from tests.journeys.replaying import SENT, YEAR, Recorded, embedded, replayed, undisturbed
@@ -56,7 +56,7 @@ async def test_eight_tills_at_once_come_to_the_same(
     tills: list[list[Item]] = [[] for _ in range(8)]
     for item in YEAR:
         tills[int(item[0].removeprefix("g-")) % 8].append(item)
-    async with embedded(request, workers=2) as platform, platform.client("partner") as client:
+    async with embedded(request, workers=2) as platform, platform.client("operator") as client:
         await asyncio.gather(*(replay(client, each, batch=50) for each in tills))
         assert await platform.verified() == year
 
@@ -64,7 +64,7 @@ async def test_eight_tills_at_once_come_to_the_same(
 async def test_two_tills_that_send_the_same_at_once_record_it_once(
     request: pytest.FixtureRequest, year: Report
 ) -> None:
-    async with embedded(request) as platform, platform.client("partner") as client:
+    async with embedded(request) as platform, platform.client("operator") as client:
         one, other = await asyncio.gather(
             replay(client, YEAR, batch=97), replay(client, YEAR, batch=64)
         )
@@ -176,12 +176,12 @@ async def test_a_member_who_changes_with_every_activity_comes_to_the_same_howeve
     request: pytest.FixtureRequest,
 ) -> None:
     bodies = flapping()
-    async with embedded(request) as platform, platform.client("partner") as till:
+    async with embedded(request) as platform, platform.client("partner", partner=SOURCE) as till:
         await enrol(till, "flap")
         for first in range(0, len(bodies), 60):
             await accepted(till, *bodies[first : first + 60])
         in_step = await platform.verified()
-    async with embedded(request) as platform, platform.client("partner") as till:
+    async with embedded(request) as platform, platform.client("partner", partner=SOURCE) as till:
         for first in range(0, len(bodies), 1_000):
             await accepted(till, *bodies[first : first + 1_000])
         await platform.settled()

@@ -15,3 +15,12 @@ def activity_id(source: str, external_id: str) -> str:
     """
     digest = blake2b(f"{source}\0{external_id}".encode(), digest_size=15).digest()
     return "act_" + b32encode(digest).decode().lower()
+
+
+def is_source_of(source: str, partner: str) -> bool:
+    """Whether a source is a partner's: named like the partner, or like it with a dot and more.
+
+    Of what may stand in a source, dashes and underscores are wanted within one name: the partner
+    ``north`` must not have ``north-stores``, while ``north-stores`` has ``north-stores.till-7``.
+    """
+    return source == partner or source.startswith(f"{partner}.")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from contracts.vouchers import SeriesTerms, Worth
-from kit.auth import Principal
+from kit.auth import Principal, partner_of
 from kit.clock import from_micros, to_micros
 from kit.errors import ServiceError
 from services.points.domain.voucher_errors import VoucherUnknown
@@ -252,8 +252,4 @@ def code_receipt(receipt: Receipt) -> CodeReceipt:
 
 def caller_of(principal: Principal) -> Caller:
     """Who shows a code. A partner's token must say which partner."""
-    if principal.has("partner") and principal.partner is None:
-        raise ServiceError(
-            "forbidden", "partner_missing", "The token of a partner needs the claim `partner`."
-        )
-    return Caller(principal.subject, principal.partner if principal.has("partner") else None)
+    return Caller(principal.subject, partner_of(principal))

@@ -3,15 +3,19 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from contracts.topics import ACTIVITIES, CARDS, REWARDS
+from kit.auth import LocalIssuer
 from kit.bus.open import open_bus
 from kit.bus.port import Bus, TopicSpec
 from kit.settings import StoreSettings
-from services.events.settings import WorkerSettings
+from services.events.app import create_app
+from services.events.settings import ApiSettings, WorkerSettings
 from services.events.wiring import Wiring, wire
-from tests.services.starting import TestClock, worker_settings
+from tests.services.events.calling import as_
+from tests.services.starting import TestClock, api_settings, worker_settings
 
 
 @pytest.fixture
@@ -20,6 +24,20 @@ async def wiring(store: StoreSettings, clock: TestClock) -> AsyncIterator[Wiring
     await wired.prepare()
     yield wired
     await wired.close()
+
+
+@pytest.fixture
+async def api(
+    tmp_path: Path, store: StoreSettings, clock: TestClock, issuer: LocalIssuer
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with the token of the partner whose source the bodies name."""
+    settings = api_settings(ApiSettings, tmp_path)
+    app = create_app(settings, clock)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://events") as client:
+            client.headers.update(as_(issuer, "partner", partner="pos"))
+            yield client
 
 
 @pytest.fixture

@@ -1,44 +1,12 @@
 """The events API over HTTP."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import httpx
 import msgspec
 import pytest
 
 from kit.auth import LocalIssuer
-from kit.settings import StoreSettings
-from services.events.app import create_app
-from services.events.settings import ApiSettings
 from tests.services.events.bodies import Body, common, purchase, returning
-from tests.services.starting import TestClock, api_settings
-
-
-@pytest.fixture
-async def api(
-    tmp_path: Path, store: StoreSettings, clock: TestClock, issuer: LocalIssuer
-) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with the token of a partner."""
-    settings = api_settings(ApiSettings, tmp_path)
-    app = create_app(settings, clock)
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://events") as client:
-            client.headers["authorization"] = f"Bearer {issuer.token('partner')}"
-            yield client
-
-
-def as_(issuer: LocalIssuer, role: str, member: str | None = None) -> dict[str, str]:
-    return {"authorization": f"Bearer {issuer.token(role, member)}"}
-
-
-async def timeline(api: httpx.AsyncClient, issuer: LocalIssuer, member: str = "M1") -> list[Body]:
-    answer = await api.get(
-        f"/v1/members/{member}/activities", headers=as_(issuer, "member", member)
-    )
-    items: list[Body] = answer.json()["items"]
-    return items
+from tests.services.events.calling import as_, timeline
 
 
 async def test_a_purchase_is_accepted_then_known(api: httpx.AsyncClient) -> None:
