@@ -181,6 +181,34 @@ async def test_while_nobody_knows_what_became_of_the_fact_its_text_stays(
     assert len(await texts(wiring)) == (1 if landed else 2)
 
 
+class Stuttering:
+    """A store whose journal is asked twice, as by a driver that did not hear the answer."""
+
+    def __init__(self, store: Store) -> None:
+        self.views = store.views
+        self._store = store
+
+    def journal(self, name: str) -> Any:
+        return StutteringJournal(self._store.journal(name), landed=True)
+
+
+class StutteringJournal(OutJournal):
+    async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
+        await self._journal.append(drafts)
+        return await self._journal.append(drafts)
+
+
+@ACTS
+async def test_a_fact_that_was_there_already_because_it_is_this_ones_keeps_its_text(
+    any_club: Club, act: Act
+) -> None:
+    club, wiring = any_club, any_club.wiring
+    await club.earn("M1", 1000)
+    told = await act(on(wiring, Stuttering(wiring.store)), TEXT)
+    assert (told.note, told.outcome.repeated) == (TEXT, True)
+    assert await said(wiring) == TEXT
+
+
 class Clinging(DyingViews):
     """Views that delete nothing."""
 
