@@ -233,13 +233,32 @@ def dead_letters(
     group: Annotated[str, typer.Argument(help="The consumer group: members, points or events.")],
     topic: Annotated[str, typer.Argument(help="The topic the messages came on.")],
     redrive: Annotated[bool, typer.Option(help="Send them back, in order.")] = False,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(help="Give this one up for good; repeatable.", metavar="PARTITION:OFFSET"),
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why, with --drop; it is kept.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who drops it; else who is logged in.")] = None,
+    dropped: Annotated[bool, typer.Option("--dropped", help="List what was given up.")] = False,
     data: Data = DEFAULT_DATA,
     kafka: Kafka = None,
 ) -> None:
-    """List what a consumer group could not handle, or send it back once the cause is mended."""
-    from mooring.session import run_dead_letters
+    """List what a consumer group could not handle, send it back once the cause is mended, or drop
+    what can never be handled.
+    """
+    from mooring import dead_letters as letters
 
-    _run(run_dead_letters(_place(data, GATEWAY_PORT, kafka=kafka), out, group, topic, redrive))
+    if sum([redrive, bool(drop), dropped]) > 1:
+        raise typer.BadParameter("--redrive, --drop and --dropped are asked for one at a time")
+    if bool(drop) != (reason is not None):
+        raise typer.BadParameter("--drop needs a --reason, and a --reason needs a --drop")
+    if by is not None and not drop:
+        raise typer.BadParameter("--by needs a --drop")
+    desk = letters.Desk(_place(data, GATEWAY_PORT, kafka=kafka), out, group, topic)
+    if drop and reason is not None:
+        _run(desk.drop(drop, reason, by))
+    else:
+        _run(desk.redrive() if redrive else desk.list_dropped() if dropped else desk.list_waiting())
 
 
 @app.command()

@@ -11,7 +11,6 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from kit.bus.dead_letters import peek, redrive
 from kit.bus.open import open_bus
 from mooring.environment import Place
 from mooring.preparation import prepare
@@ -179,22 +178,5 @@ async def run_tick(place: Place, day: date) -> Ticked:
             members = await tick(services.members.keeper, broker, day)
             end = start_of(services.points.rules.zone, day + timedelta(days=1))
             return Ticked(members, await services.points.duties.run(end - 1))
-    finally:
-        await broker.close()
-
-
-async def run_dead_letters(
-    place: Place, out: Console, group: str, topic: str, send_back: bool
-) -> None:
-    """List a group's dead letters of a topic, or send them back."""
-    broker = open_bus(place.bus())
-    try:
-        if send_back:
-            out.print(f"{await redrive(broker, topic, group)} sent back")
-            return
-        letters = await peek(broker, topic, group)
-        for letter in letters:
-            out.print(f"{letter.offset} {letter.key}: {letter.error}", markup=False)
-        out.print(f"{len(letters)} dead letters of {group} on {topic}")
     finally:
         await broker.close()

@@ -5,6 +5,7 @@
 * When a store or the bus is out, the batch is left uncommitted and comes again after a back-off.
 * When a message cannot be handled, halving the batch finds it; its owner halts (``halts.py``), all
   others go on.
+* A message that an operator gave up (``dropped.py``) leaves the list of its owner's halt unhandled.
 
 A handler must bear to see a message again: after a crash, and while a batch is halved.
 """
@@ -23,7 +24,7 @@ from kit.bus.halts import Halt, Halts, halt_for
 from kit.bus.metrics import Metrics, process_metrics
 from kit.bus.port import Bus, Received, Subscription
 from kit.bus.tracing import batch_span
-from kit.bus.triage import Aside, Envelope, place_of, sort_batch
+from kit.bus.triage import Aside, Envelope, Sorted, place_of, sort_batch
 from kit.clock import Clock, system_clock
 from kit.errors import ServiceError, Unavailable
 from kit.views.port import Views
@@ -153,7 +154,7 @@ class Consumer:
         batch = sort_batch(received, halts, self.group)
         with batch_span(self.group, received):
             failed = await self._run(batch.run) if batch.run else []
-        await self._put_aside([*batch.aside, *failed], batch.run, halts)
+        await self._put_aside([*batch.aside, *failed], batch, halts)
         self._count(batch.run, failed)
 
     async def _halted(self, received: list[Received]) -> dict[str, Halt]:
@@ -208,29 +209,32 @@ class Consumer:
         )
         return Aside(received, "failed", f"{type(error).__name__}: {error}")
 
-    async def _put_aside(
-        self, asides: list[Aside], run: list[Envelope], halts: dict[str, Halt]
-    ) -> None:
+    async def _put_aside(self, asides: list[Aside], batch: Sorted, halts: dict[str, Halt]) -> None:
         """Publish dead letters, then bring the halts up to date: a crash between repeats letters,
         which the list of the halt makes harmless; the other order could lose one."""
-        if not asides and not halts:
+        if not asides and not halts and not batch.dropped:
             return
         for aside in asides:
             if aside.reason == "malformed":
                 _log.error("message_malformed", group=self.group, error=aside.error)
             self.metrics.dead_lettered(self.group, aside.received.topic, aside.reason, 1)
+        for it in batch.dropped:
+            where = {"topic": it.topic, "partition": it.partition, "offset": it.offset}
+            _log.warning("dead_letter_dropped", group=self.group, key=it.key, **where)
         letters = [dead_letter(it.received, self.group, it.reason, it.error) for it in asides]
+        # Behind the letters: a message may be put aside in the batch that brings its release.
+        letters += [it.marker() for it in batch.dropped]
         if letters:
             await self.bus.publish(letters)
         self._no_halts_at = None
-        await self._halts.save(self._changed_halts(asides, run, halts))
+        await self._halts.save(self._changed_halts(asides, batch, halts))
 
     def _changed_halts(
-        self, asides: list[Aside], run: list[Envelope], halts: dict[str, Halt]
+        self, asides: list[Aside], batch: Sorted, halts: dict[str, Halt]
     ) -> list[Halt]:
         changed: dict[str, Halt] = {}
         put_aside = {id(it.received) for it in asides}
-        for envelope in run:
+        for envelope in batch.run:
             halt = halts.get(envelope.received.key)
             if halt is not None and id(envelope.received) not in put_aside:
                 halt.settle(*place_of(envelope.received))
@@ -244,6 +248,11 @@ class Consumer:
                 halts[halt.key] = halt
             halt.park(*place_of(aside.received))
             changed[halt.key] = halt
+        for dropped in batch.dropped:
+            halt = halts.get(dropped.key)
+            if halt is not None:
+                halt.settle(dropped.topic, dropped.offset)
+                changed[halt.key] = halt
         return list(changed.values())
 
     def _count(self, run: list[Envelope], failed: list[Aside]) -> None:

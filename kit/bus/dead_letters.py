@@ -2,26 +2,30 @@
 
 A letter is the original key, value and headers, plus ``dead-*`` headers: where it came from, which
 group gave up on it, why and when. ``redrive`` publishes a group's letters to their topic again, in
-their original order, marked for that group alone.
+their original order, marked for that group alone. What an operator has dropped (``dropping.py``)
+stays on the topic with a marker behind it and is not sent back.
 """
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
 import structlog
 
 from contracts.topics import DEAD_LETTER_SUFFIX
+from kit.bus.dropped import Dropped, Place, read_dropped
 from kit.bus.port import Bus, Message, Received, Subscription
+from kit.errors import Unavailable
 
 _log = structlog.get_logger(__name__)
 
 Reason = Literal["malformed", "failed", "halted"]
 ERROR_LIMIT = 2_000
 READ_AT_ONCE = 1_000
+PATIENCE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,11 @@ class DeadLetter:
     reason: str
     error: str
     at: str
+
+    @property
+    def place(self) -> Place:
+        """Where the message first was: what an operator calls it by."""
+        return self.partition, self.offset
 
 
 def retry_of(received: Received) -> Retry | None:
@@ -113,57 +122,98 @@ def _read_letter(received: Received) -> DeadLetter:
     )
 
 
-async def peek(bus: Bus, topic: str, group: str, within_seconds: float = 15.0) -> list[DeadLetter]:
+@dataclass
+class Waiting:
+    """A group's letters since the last re-drive by their place, and those dropped among them."""
+
+    group: str
+    letters: dict[Place, DeadLetter] = field(default_factory=dict)
+    dropped: dict[Place, Dropped] = field(default_factory=dict)
+
+    def add(self, received: Received) -> None:
+        """Take the next message of the dead-letter topic in; the last word on a place holds.
+
+        A letter may die twice before a commit. A marker without a letter is of one that is gone.
+        """
+        if (dropped := read_dropped(received)) is not None:
+            if dropped.group == self.group and self.letters.pop(dropped.place, None) is not None:
+                self.dropped[dropped.place] = dropped
+        elif (letter := read_letter(received)) is not None and letter.group == self.group:
+            self.letters[letter.place] = letter
+            self.dropped.pop(letter.place, None)
+
+    def in_order(self) -> list[DeadLetter]:
+        """The letters that wait, by their first offset."""
+        return [self.letters[place] for place in sorted(self.letters)]
+
+    def to_send(self) -> list[Message]:
+        """What a re-drive publishes: the letters, and releases in the place of those dropped.
+
+        The command that dropped them may have died before it had published all its releases.
+        """
+        messages = {place: _sent_back(letter) for place, letter in self.letters.items()}
+        messages |= {place: dropped.release() for place, dropped in self.dropped.items()}
+        return [messages[place] for place in sorted(messages)]
+
+
+async def peek(
+    bus: Bus, topic: str, group: str, within_seconds: float = PATIENCE_SECONDS
+) -> list[DeadLetter]:
     """Return what ``redrive`` would send back, in order, and leave it there."""
-    async with _reading(bus, topic, group) as subscription:
-        return await _read_waiting(bus, subscription, topic, group, within_seconds)
+    async with reading_waiting(bus, topic, group, within_seconds) as (_, waiting):
+        return waiting.in_order()
 
 
-async def redrive(bus: Bus, topic: str, group: str, within_seconds: float = 15.0) -> int:
+async def redrive(
+    bus: Bus, topic: str, group: str, within_seconds: float = PATIENCE_SECONDS
+) -> int:
     """Send a group's dead letters back to their topic; return how many.
 
     The owner's halt ends when its consumer has handled all of them. A crash half-way means that
     some are sent twice; the consumer knows which it still needs.
     """
-    async with _reading(bus, topic, group) as subscription:
-        letters = await _read_waiting(bus, subscription, topic, group, within_seconds)
-        await bus.publish([_sent_back(letter) for letter in letters])
+    async with reading_waiting(bus, topic, group, within_seconds) as (subscription, waiting):
+        await bus.publish(waiting.to_send())
         await subscription.commit()
-        return len(letters)
+        return len(waiting.letters)
 
 
 @asynccontextmanager
-async def _reading(bus: Bus, topic: str, group: str) -> AsyncIterator[Subscription]:
-    subscription = bus.subscribe([topic + DEAD_LETTER_SUFFIX], _reader(group))
+async def reading_waiting(
+    bus: Bus, topic: str, group: str, within_seconds: float
+) -> AsyncIterator[tuple[Subscription, Waiting]]:
+    """Read what has come since the group's last re-drive; a commit ends what waits.
+
+    Each group reads the dead letters at its own pace, past those of other groups.
+    """
+    waiting = Waiting(group)
+    name, reader = topic + DEAD_LETTER_SUFFIX, f"redrive.{group}"
+    subscription = bus.subscribe([name], reader)
     try:
-        yield subscription
+        async for received in read_all(bus, subscription, name, reader, within_seconds):
+            waiting.add(received)
+        yield subscription, waiting
     finally:
         await subscription.close()
 
 
-async def _read_waiting(
-    bus: Bus, subscription: Subscription, topic: str, group: str, within_seconds: float
-) -> list[DeadLetter]:
-    """Read what is there now; joining a group takes a distributed broker some seconds."""
-    waiting = await bus.lag([topic + DEAD_LETTER_SUFFIX], _reader(group))
-    letters: list[DeadLetter] = []
-    deadline = time.monotonic() + within_seconds
-    while waiting > 0 and (left := deadline - time.monotonic()) > 0:
-        received = await subscription.poll(READ_AT_ONCE, left)
-        waiting -= len(received)
-        letters += [letter for it in received if (letter := read_letter(it)) is not None]
-    return _in_order(letters, group)
+async def read_all(
+    bus: Bus, subscription: Subscription, topic: str, reader: str, within_seconds: float
+) -> AsyncIterator[Received]:
+    """Yield all that ``reader`` has not committed of a topic. Raises Unavailable unless it is all.
 
-
-def _reader(group: str) -> str:
-    """Each group reads the dead letters at its own pace, past those of other groups."""
-    return f"redrive.{group}"
-
-
-def _in_order(letters: Sequence[DeadLetter], group: str) -> list[DeadLetter]:
-    """Sort by first offset and drop doubles: a letter may die twice before a commit."""
-    own = {(it.partition, it.offset): it for it in letters if it.group == group}
-    return [own[place] for place in sorted(own)]
+    A part would not do: the marker of a letter may be in the rest. Joining a group takes a
+    distributed broker some seconds; ``within_seconds`` is how long nothing may come.
+    """
+    count, deadline = 0, time.monotonic() + within_seconds
+    while count < await bus.lag([topic], reader):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise Unavailable(topic, "not all could be read; does another command read it, too?")
+        for received in await subscription.poll(READ_AT_ONCE, left):
+            count += 1
+            deadline = time.monotonic() + within_seconds
+            yield received
 
 
 def _sent_back(letter: DeadLetter) -> Message:

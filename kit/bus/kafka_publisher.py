@@ -12,7 +12,7 @@ from typing import Any
 from kafka import KafkaProducer, errors
 
 from kit.bus.kafka_client import KafkaSettings, common_options, kafka_errors, require_reachable
-from kit.bus.partitioner import partition_of
+from kit.bus.partitioner import partition_for
 from kit.bus.port import Message
 
 BATCH_BYTES = 512 * 1024
@@ -100,7 +100,7 @@ def _placed(producer: Any, messages: Sequence[Message]) -> list[Placed]:
         if not partitions:
             raise errors.UnknownTopicOrPartitionError(topic)
         counts[topic] = len(partitions)
-    return [(partition_of(it.key, counts[it.topic]), it) for it in messages]
+    return [(partition_for(it, counts[it.topic]), it) for it in messages]
 
 
 def waves(placed: Sequence[Placed]) -> Iterator[list[Placed]]:

@@ -6,6 +6,8 @@ count (Apache Kafka, ``Utils.murmur2`` and ``BuiltInPartitioner``).
 
 from functools import lru_cache
 
+from kit.bus.port import Message
+
 _SEED = 0x9747B28C
 _MULTIPLIER = 0x5BD1E995
 _MASK = 0xFFFFFFFF
@@ -30,3 +32,8 @@ def murmur2(data: bytes) -> int:
 def partition_of(key: str, partitions: int) -> int:
     """Return the partition of a key. Cached: hashing costs 3 µs, and members come back."""
     return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+
+
+def partition_for(message: Message, partitions: int) -> int:
+    """Return the partition that a message goes to."""
+    return partition_of(message.key if message.beside is None else message.beside, partitions)

@@ -12,12 +12,16 @@ import msgspec
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A message to publish. ``key`` decides the partition; ``value`` is passed on as it is."""
+    """A message to publish. ``key`` decides the partition; ``value`` is passed on as it is.
+
+    ``beside``: another key, in whose partition the message goes, in order with that key's.
+    """
 
     topic: str
     key: str
     value: bytes
     headers: Mapping[str, bytes] = msgspec.field(default_factory=dict)
+    beside: str | None = None
 
 
 class Received(msgspec.Struct, frozen=True):

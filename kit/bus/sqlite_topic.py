@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from kit.bus.partitioner import partition_of
+from kit.bus.partitioner import partition_for
 from kit.bus.port import Message, Received, TopicSpec
 from kit.bus.sqlite_file import BUSY_SECONDS, CACHE_KIB, open_file, writing
 from kit.bus.topic_errors import partitions_differ
@@ -83,7 +83,7 @@ class TopicFile:
         """Append messages in one durable transaction, in the order given."""
         batches: dict[int, list[Message]] = {}
         for message in messages:
-            batches.setdefault(partition_of(message.key, self.partitions), []).append(message)
+            batches.setdefault(partition_for(message, self.partitions), []).append(message)
         await self._file.write(_publish, batches)
         self.bell.ring()
 

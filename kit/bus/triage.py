@@ -11,6 +11,7 @@ import msgspec
 
 from contracts.envelope import Fact, decode_fact
 from kit.bus.dead_letters import Reason, first_offset, retry_of
+from kit.bus.dropped import DROPPED, Dropped, read_dropped
 from kit.bus.halts import Halt
 from kit.bus.port import Received
 
@@ -37,6 +38,7 @@ class Sorted:
     run: list[Envelope] = field(default_factory=list)
     aside: list[Aside] = field(default_factory=list)
     skipped: list[Received] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
 
 
 def sort_batch(received: Sequence[Received], halts: Mapping[str, Halt], group: str) -> Sorted:
@@ -46,6 +48,11 @@ def sort_batch(received: Sequence[Received], halts: Mapping[str, Halt], group: s
     for message in received:
         if not ahead and "retry-group" not in message.headers:
             verdict: Literal["run", "park", "skip"] = "run"
+        elif (dropped := _dropped_by(message, group)) is not None:
+            result.dropped.append(dropped)
+            if dropped.key in ahead:
+                ahead[dropped.key].settle(dropped.topic, dropped.offset)
+            continue
         else:
             verdict = _verdict(message, ahead.get(message.key), group)
         if verdict == "skip":
@@ -57,6 +64,16 @@ def sort_batch(received: Sequence[Received], halts: Mapping[str, Halt], group: s
         else:
             _decode_into(result, message)
     return result
+
+
+def _dropped_by(message: Received, group: str) -> Dropped | None:
+    """What this message releases the group from; a release of another group's is skipped later."""
+    if DROPPED not in message.headers or "retry-group" not in message.headers:
+        return None
+    dropped = read_dropped(message)
+    if dropped is None or (dropped.group, dropped.topic) != (group, message.topic):
+        return None
+    return dropped
 
 
 def _verdict(message: Received, halt: Halt | None, group: str) -> Literal["run", "park", "skip"]:

@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from uuid import uuid4
 
 import msgspec
+import structlog
 from msgspec.structs import replace
 
 from contracts.envelope import Fact, decode_fact
 from contracts.events import ActivityRecorded
 from contracts.members import MemberCard
 from contracts.topics import CARDS
-from kit.bus.port import Bus
+from kit.bus.port import Bus, Received
 from kit.views.port import Document, Query
 from services.events.domain.as_of import Progress, absorb
 from services.events.intake import input_hash
@@ -37,6 +38,7 @@ AT_ONCE = 1  # a time long past: the worker looks at the member as soon as it is
 
 Cards = AsyncIterator[Sequence[Fact]]
 _card = msgspec.json.Decoder(MemberCard)
+_log = structlog.get_logger(__name__)
 
 
 async def rebuild(wiring: Wiring, cards: Cards | None = None) -> int:
@@ -69,12 +71,23 @@ async def cards_of_topic(bus: Bus, seconds: float = 5.0) -> Cards:
     subscription = bus.subscribe([CARDS.name], f"events.rebuild.{uuid4().hex}")
     try:
         while received := await subscription.poll(PAGE, seconds):
-            yield [decode_fact(message.value) for message in received]
+            yield [fact for message in received if (fact := _card_of(message)) is not None]
             await subscription.commit()
             if await subscription.lag() == 0:
                 return
     finally:
         await subscription.close()
+
+
+def _card_of(message: Received) -> Fact | None:
+    """A card; None for what is no card: the worker put it aside, or was told to give it up."""
+    try:
+        fact = decode_fact(message.value)
+        _card.decode(fact.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        _log.warning("not_a_card", partition=message.partition, offset=message.offset)
+        return None
+    return fact
 
 
 async def _forget_progress(wiring: Wiring) -> None:

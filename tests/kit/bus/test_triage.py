@@ -4,6 +4,7 @@ import msgspec
 
 from contracts.envelope import Fact, encode_fact
 from kit.bus.dead_letters import dead_letter, first_offset, read_letter, retry_of
+from kit.bus.dropped import Dropped, read_dropped
 from kit.bus.halts import Halt
 from kit.bus.port import Received
 from kit.bus.triage import sort_batch
@@ -80,6 +81,57 @@ def test_a_redriven_malformed_message_of_a_halted_owner_joins_the_list() -> None
 
 def test_a_message_that_comes_again_while_its_owner_is_halted_is_put_aside_again() -> None:
     assert verdicts([received(3)], halted(3)) == ([], [3], [])
+
+
+def release(offset: int, of: int, group: str = GROUP) -> Received:
+    message = Dropped("t", 0, of, "M1", group, "noise", "ops", "2026-01-01T00:00:00Z").release()
+    return Received("t", 0, offset, message.key, message.value, 0, message.headers)
+
+
+def test_a_release_takes_a_message_off_the_list_and_is_itself_not_run() -> None:
+    batch = [release(7, of=3), received(8, retry=4), received(9)]
+    halts = halted(3, 4)
+    assert verdicts(batch, halts) == ([8, 9], [], [])
+    assert [it.place for it in sort_batch(batch, halts, GROUP).dropped] == [(0, 3)]
+    assert halts["M1"].parked == {"t": [3, 4]}
+
+
+def test_what_waits_before_a_dropped_message_keeps_its_turn() -> None:
+    batch = [release(7, of=4), received(8, retry=5), received(9, retry=3), received(10, retry=5)]
+    assert verdicts(batch, halted(3, 4, 5)) == ([9, 10], [8], [])
+
+
+def test_a_dropped_message_that_was_sent_back_behind_its_release_is_skipped() -> None:
+    assert verdicts([release(7, of=3), received(8, retry=3)], halted(3, 4)) == ([], [], [8])
+
+
+def test_a_release_of_another_group_is_skipped() -> None:
+    assert verdicts([release(7, of=3, group="members")], halted(3)) == ([], [], [7])
+    assert sort_batch([release(7, of=3, group="members")], {}, GROUP).dropped == []
+
+
+def test_a_release_that_nobody_can_read_is_no_release() -> None:
+    odd = {**release(7, of=3).headers, "dead-offset": b"soon"}
+    noise = Received("t", 0, 7, "x", b"", 0, odd)
+    assert read_dropped(noise) is None
+    sort = sort_batch([noise], {}, GROUP)
+    assert ([it.reason for it in sort.aside], sort.dropped) == (["malformed"], [])
+
+
+def test_a_release_that_speaks_of_another_topic_is_no_release() -> None:
+    odd = Received("t", 0, 7, "x", b"", 0, {**release(7, of=3).headers, "dead-topic": b"nowhere"})
+    sort = sort_batch([odd], {}, GROUP)
+    assert ([it.reason for it in sort.aside], sort.dropped) == (["malformed"], [])
+
+
+def test_a_marker_says_the_same_as_its_release_whatever_the_key() -> None:
+    dropped = Dropped("t", 1, 2, "M\udcff", GROUP, "坏的", "ops", "2026-01-01T00:00:00Z")
+    for message in (dropped.marker(), dropped.release()):
+        it = Received(message.topic, 0, 9, message.key, b"", 0, message.headers)
+        assert read_dropped(it) == dropped
+    assert (dropped.marker().topic, dropped.marker().key) == ("t.dead", "M\udcff")
+    assert (dropped.release().topic, dropped.release().beside) == ("t", "M\udcff")
+    assert dropped.release().key == "dropped/points/1:2"
 
 
 def test_a_mark_that_nobody_of_us_made_is_ignored() -> None:
