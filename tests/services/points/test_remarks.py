@@ -366,6 +366,13 @@ async def test_a_transfer_from_before_shows_the_note_that_is_in_it(any_club: Clu
     assert await club.findings() == []
     await rebuild.rebuild(club.wiring)
     assert await notes(club, "M2", RECEIVED) == [TEXT]
+    assert (await sent(club, "new")).status_code == 201
+    await club.wiring.chain.seal_missing()
+    lines = [line async for line in club.wiring.chain.export()]
+    assert verified(lines).findings == []
+    assert [line for line in lines if b"new" in line] == []
+    assert len([line for line in lines if TEXT.encode() in line]) == 2  # as they were made
+    await club.follow()
     assert await club.findings() == []
 
 
