@@ -240,9 +240,12 @@ class Consumer:
                 halt.settle(*place_of(envelope.received))
                 changed[halt.key] = halt
         for aside in asides:
-            if aside.reason == "malformed":
-                continue
             halt = halts.get(aside.received.key)
+            if aside.reason == "malformed":  # the line goes on without it
+                if halt is not None:
+                    halt.settle(*place_of(aside.received))
+                    changed[halt.key] = halt
+                continue
             if halt is None:
                 halt = halt_for(self.group, aside.received, self.clock(), aside.error)
                 halts[halt.key] = halt

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import structlog
+from msgspec.structs import replace
 
 from contracts.topics import DEAD_LETTER_SUFFIX
 from kit.bus.dropped import Dropped, Place, read_dropped
@@ -24,6 +25,8 @@ _log = structlog.get_logger(__name__)
 
 Reason = Literal["malformed", "failed", "halted"]
 ERROR_LIMIT = 2_000
+RETRY_KEY = "retry-key"
+"""The header that has the key of a re-driven message."""
 READ_AT_ONCE = 1_000
 PATIENCE_SECONDS = 15.0
 
@@ -66,6 +69,14 @@ def retry_of(received: Received) -> Retry | None:
         return Retry(group, offset, received.headers["retry-reason"].decode())
     except (KeyError, ValueError):
         return None
+
+
+def as_first_sent(received: Received) -> Received:
+    """Return a re-driven message under the key it first had."""
+    key = received.headers.get(RETRY_KEY)
+    if key is None:
+        return received
+    return replace(received, key=key.decode("utf-8", "surrogateescape"))
 
 
 def first_offset(received: Received) -> int:
@@ -217,9 +228,15 @@ async def read_all(
 
 
 def _sent_back(letter: DeadLetter) -> Message:
+    """A message for the group alone. Its own key spares the owner's on a compacted topic, where an
+    old message would else take the place of the newest.
+    """
     marks = {
+        RETRY_KEY: letter.key.encode("utf-8", "surrogateescape"),
         "retry-group": letter.group.encode(),
         "retry-offset": str(letter.offset).encode(),
         "retry-reason": letter.reason.encode(),
     }
-    return Message(letter.topic, letter.key, letter.value, {**letter.headers, **marks})
+    key = f"retry/{letter.group}/{letter.partition}:{letter.offset}"
+    headers = {**letter.headers, **marks}
+    return Message(letter.topic, key, letter.value, headers, beside=letter.key)

@@ -30,8 +30,11 @@ def murmur2(data: bytes) -> int:
 
 @lru_cache(maxsize=65_536)
 def partition_of(key: str, partitions: int) -> int:
-    """Return the partition of a key. Cached: hashing costs 3 µs, and members come back."""
-    return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+    """Return the partition of a key. Cached: hashing costs 3 µs, and members come back.
+
+    A key may be a stranger's that is no UTF-8: its dead letter has it, too.
+    """
+    return (murmur2(key.encode("utf-8", "surrogateescape")) & 0x7FFFFFFF) % partitions
 
 
 def partition_for(message: Message, partitions: int) -> int:

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from contracts.envelope import Fact, decode_fact
-from kit.bus.dead_letters import Reason, first_offset, retry_of
+from kit.bus.dead_letters import Reason, as_first_sent, first_offset, retry_of
 from kit.bus.dropped import DROPPED, Dropped, read_dropped
 from kit.bus.halts import Halt
 from kit.bus.port import Received
@@ -45,7 +45,8 @@ def sort_batch(received: Sequence[Received], halts: Mapping[str, Halt], group: s
     """Decode and sort a batch."""
     result = Sorted()
     ahead = {key: halt.copy() for key, halt in halts.items()}
-    for message in received:
+    for sent in received:
+        message = sent
         if not ahead and "retry-group" not in message.headers:
             verdict: Literal["run", "park", "skip"] = "run"
         elif (dropped := _dropped_by(message, group)) is not None:
@@ -54,6 +55,7 @@ def sort_batch(received: Sequence[Received], halts: Mapping[str, Halt], group: s
                 ahead[dropped.key].settle(dropped.topic, dropped.offset)
             continue
         else:
+            message = as_first_sent(sent)
             verdict = _verdict(message, ahead.get(message.key), group)
         if verdict == "skip":
             result.skipped.append(message)
@@ -92,8 +94,10 @@ def _verdict(message: Received, halt: Halt | None, group: str) -> Literal["run",
 
 def _decode_into(result: Sorted, message: Received) -> None:
     try:
+        if not message.key.isascii():
+            message.key.encode()  # no owner has a key that is no text
         result.run.append(Envelope(decode_fact(message.value), message))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeError) as error:
         result.aside.append(Aside(message, "malformed", f"not an envelope: {error}"))
 
 

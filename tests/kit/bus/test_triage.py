@@ -1,6 +1,7 @@
 """Sorting a batch: what to run, what to put aside, what to skip."""
 
 import msgspec
+from msgspec.structs import replace
 
 from contracts.envelope import Fact, encode_fact
 from kit.bus.dead_letters import dead_letter, first_offset, read_letter, retry_of
@@ -148,3 +149,17 @@ def test_a_letter_remembers_the_first_offset_however_often_it_dies() -> None:
     assert letter is not None
     assert (letter.offset, letter.reason, len(letter.error)) == (3, "failed", 2000)
     assert letter.headers == {}
+
+
+def test_a_key_that_is_no_text_is_malformed_and_one_of_another_script_is_not() -> None:
+    stranger = replace(received(1), key="M\udcff")
+    sort = sort_batch([stranger, received(2, "会员")], {}, GROUP)
+    assert [(it.received.offset, it.reason) for it in sort.aside] == [(1, "malformed")]
+    assert [it.received.offset for it in sort.run] == [2]
+
+
+def test_a_redriven_message_is_its_owners_whatever_key_it_travels_under() -> None:
+    sent = received(9, "retry/points/0:3", retry=3)
+    travelling = replace(sent, headers={**sent.headers, "retry-key": b"M1"})
+    sort = sort_batch([travelling, received(10)], halted(3), GROUP)
+    assert [it.received.key for it in sort.run] == ["M1", "M1"]

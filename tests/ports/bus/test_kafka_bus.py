@@ -6,17 +6,22 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from contracts.envelope import Fact, decode_fact
+from contracts.envelope import Fact, decode_fact, encode_fact
+from kit.bus.consume import Consumer, Envelope
+from kit.bus.dead_letters import peek
+from kit.bus.halts import HALTED
 from kit.bus.kafka import KafkaBus, KafkaSettings
 from kit.bus.port import Message, Subscription, TopicSpec
 from kit.errors import ServiceError, Unavailable
 from kit.journal.port import Draft
 from kit.journal.sqlite import SqliteJournal
 from kit.relay import Relay, RelaySettings
+from kit.views.sqlite import SqliteViews
 from tests.ports.bus.brokers import take, values
 from tests.servers.fixtures import AnyKafka
 
@@ -190,3 +195,28 @@ async def test_a_message_larger_than_the_broker_takes_is_refused_for_good(
     assert caught.value.code == "message_too_large"
     await bus.publish([Message(topic, "M1", b"small")])
     assert values(await take(bus.subscribe([topic], "g"), 1)) == ["small"]
+
+
+async def test_a_key_that_is_no_text_is_put_aside_as_it_came_and_stops_nobody(
+    bus: KafkaBus, topic: str, tmp_path: Path
+) -> None:
+    """Anybody may write to a topic with any client."""
+    views = SqliteViews(tmp_path, "tests")
+    await views.prepare([HALTED])
+    stranger = b"\xff\x00".decode("utf-8", "surrogateescape")
+    good = encode_fact(Fact("t:M1", 1, "k1", "Tested", 1, 2, msgspec.Raw(b"{}")))
+    await bus.prepare([TopicSpec(f"{topic}.dead", 4)])
+    await bus.publish([Message(topic, stranger, good), Message(topic, "M1", good)])
+    seen: list[str] = []
+
+    async def handler(batch: list[Envelope]) -> None:
+        seen.extend(it.received.key for it in batch)
+
+    worker = Consumer(bus, [topic], "g", handler, views)
+    async with asyncio.timeout(60):
+        while not seen or await bus.lag([topic], "g"):
+            await worker.step(0.2)
+    await worker.close()
+    (letter,) = await peek(bus, topic, "g")
+    assert (seen, letter.key, letter.reason) == (["M1"], stranger, "malformed")
+    await views.close()
