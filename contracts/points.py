@@ -156,7 +156,8 @@ class TransferTerms(msgspec.Struct, frozen=True, omit_defaults=True):
 class AdjustmentTerms(msgspec.Struct, frozen=True, omit_defaults=True):
     """A manual correction: why, asked by whom, and approved by whom when it needs a second.
 
-    ``remark`` and ``note`` as in a transfer, for colleagues.
+    ``remark`` and ``note`` as in a transfer, for colleagues. ``waits_because``: why it needs a
+    second, when that is not its amount.
     """
 
     request_id: str
@@ -167,6 +168,7 @@ class AdjustmentTerms(msgspec.Struct, frozen=True, omit_defaults=True):
     note: str | None = None
     approved_by: str | None = None
     remark: str | None = None
+    waits_because: Literal["daily_limit"] | None = None
 
 
 class PointsPosted(msgspec.Struct, frozen=True, omit_defaults=True):

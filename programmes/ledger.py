@@ -128,7 +128,13 @@ _REASONS = (
 
 
 class Adjustments(Model):
+    """What one person may correct alone: at once, and in all within any 24 hours (none: no limit).
+
+    More waits for a second person.
+    """
+
     alone_up_to: Annotated[int, Field(ge=0, le=2**53 - 1)] = 1_000
+    alone_up_to_in_a_day: Points | None = None
     reasons: Annotated[tuple[Reason, ...], AfterValidator(checks.not_empty)] = _REASONS
 
 
@@ -177,9 +183,21 @@ def _sliding_names(ledger: Ledger) -> checks.Problems:
     return problems
 
 
+def _daily_limit(adjustments: Adjustments) -> checks.Problems:
+    """A day has room for the largest correction that one person may make."""
+    one, day = adjustments.alone_up_to, adjustments.alone_up_to_in_a_day
+    if day is None or day >= one:
+        return []
+    message = (
+        f"is less than alone_up_to, {one}, so that a correction of {one} points would always wait: "
+        f"raise it to {one} or more, or lower alone_up_to"
+    )
+    return [(("points", "adjustments", "alone_up_to_in_a_day"), message)]
+
+
 def places(ledger: Ledger, wallets: Any, campaigns: Any, tiers: Any) -> checks.Problems:
     """Every name in the section that the programme does not know, with the nearest it does."""
-    problems = _sliding_names(ledger)
+    problems = _sliding_names(ledger) + _daily_limit(ledger.adjustments)
     for number, lots in enumerate(ledger.lots):
         for field, known in (("wallet", wallets), ("campaign", campaigns), ("tier", tiers)):
             name = getattr(lots, field)

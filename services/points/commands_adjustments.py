@@ -16,6 +16,7 @@ from services.points.domain.errors import AlreadyEnded, NotKnown
 from services.points.domain.terms import Credit, credit
 from services.points.policy import Rules
 from services.points.remarks import said
+from services.points.safeguards import may_correct_alone
 from services.points.schemas_adjustments import AdjustmentBody
 from services.points.wiring import Wiring
 
@@ -42,14 +43,26 @@ async def ask(wiring: Wiring, asked: Asked, wanted: AdjustmentBody) -> Told:
         _credit(rules, terms, asked.at),
         reason.account,
     )
+    command = await _within_a_day(wiring, asked, command)
 
     async def carry(remark: str | None, content: bytes) -> Outcome:
-        noted = replace(command, asked=structs.replace(terms, remark=remark))
+        noted = replace(command, asked=structs.replace(command.asked, remark=remark))
         return await carry_out(wiring.ledger, rules.policy, noted, asked.key, content)
 
     written = said(wanted.note, asked.by, asked.owner)
     content = ("adjustment", wallet, wanted.points, wanted.reason)
     return await with_remark(wiring, asked, written, content, carry)
+
+
+async def _within_a_day(wiring: Wiring, asked: Asked, command: Adjust) -> Adjust:
+    """The correction; as a request when who asks has corrected too much alone within a day."""
+    rules, terms = wiring.rules, command.asked
+    if rules.adjustments.alone_up_to_in_a_day is None or abs(terms.points) > command.alone_up_to:
+        return command
+    now = wiring.clock()
+    if await may_correct_alone(wiring.ledger, wiring.meters, rules.policy, asked, command, now):
+        return command
+    return replace(command, asked=structs.replace(terms, waits_because="daily_limit"))
 
 
 def _reason(rules: Rules, code: str) -> Reason:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Body, Depends, Path, Query, Request, Response
 
-from contracts.points import AccountMarked, PointsPosted
+from contracts.points import AccountMarked, AdjustmentTerms, PointsPosted
 from kit.auth import Principal, require
 from kit.clock import from_micros
 from kit.http.idempotency import IdempotencyKey
@@ -57,6 +57,7 @@ async def adjust_points(
 ) -> AdjustmentView:
     """Correct a balance. More than the programme lets one person move waits for a second (202).
 
+    So does what would be more than they may move alone within 24 hours; `waits_because` tells.
     Points that are given go where points earned now would, and can be spent at once.
     """
     wiring: Wiring = request.app.state.wiring
@@ -181,12 +182,17 @@ def _view(
             "points": terms.points,
             "reason": terms.reason,
             "status": status,
+            "waits_because": _waits_because(terms, status),
             "asked_by": terms.by,
             "note": note,
             "balance": body.balances.get(terms.wallet, 0) if status == "booked" else None,
             **more,
         }
     )
+
+
+def _waits_because(about: AdjustmentTerms | AdjustmentRow, status: str) -> str | None:
+    return about.waits_because or "amount" if status == "open" else None
 
 
 def _row(row: AdjustmentRow, texts: Mapping[str, str]) -> AdjustmentView:
@@ -198,6 +204,7 @@ def _row(row: AdjustmentRow, texts: Mapping[str, str]) -> AdjustmentView:
             "points": row.points,
             "reason": row.reason,
             "status": row.status,
+            "waits_because": _waits_because(row, row.status),
             "asked_by": row.by,
             "asked_at": from_micros(row.asked_at),
             "decided_by": row.decided_by,

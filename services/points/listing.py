@@ -100,6 +100,7 @@ class AdjustmentRow(msgspec.Struct, frozen=True, omit_defaults=True):
     decided_by: str | None = None
     rejected_because: str | None = None
     remark: str | None = None
+    waits_because: str | None = None
 
     def index(self) -> Mapping[str, IndexValue]:
         """By what lists ask for."""
@@ -242,6 +243,7 @@ def _adjustment(row: AdjustmentRow | None, fact: Fact, body: Body) -> Adjustment
         "open",
         terms.note,
         remark=terms.remark,
+        waits_because=terms.waits_because,
     )
     row = replace(row, seq=fact.seq)
     if body.kind == "adjust":

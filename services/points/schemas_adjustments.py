@@ -19,6 +19,7 @@ from services.points.fields import (
 
 ADJUSTMENT_EXAMPLE = {"points": 300, "reason": "goodwill", "note": "Delivery was late"}
 Status = Literal["open", "booked", "rejected"]
+WaitsBecause = Literal["amount", "daily_limit"]
 
 
 class AdjustmentBody(BaseModel):
@@ -55,6 +56,11 @@ class AdjustmentView(BaseModel):
     points: int = Field(examples=[300])
     reason: str = Field(examples=["goodwill"])
     status: Status
+    waits_because: WaitsBecause | None = Field(
+        None,
+        description="Of an open one. `amount`: it is above `alone_up_to`. `daily_limit`: with it, "
+        "who asks would have corrected more alone within 24 hours than `alone_up_to_in_a_day`.",
+    )
     asked_by: str = Field(examples=["agent-7"])
     asked_at: datetime | None = Field(None, examples=[EXAMPLE_TIME])
     decided_by: str | None = Field(None, examples=["agent-8"])

@@ -80,3 +80,36 @@ def test_the_section_may_be_left_out() -> None:
 
 def test_four_seasons_is_a_programme_whose_lots_depend_on_what_members_do() -> None:
     assert load_programme(HERE / "four_seasons.yaml").points.watches is True
+
+
+def test_a_days_limit_has_room_for_the_largest_correction_of_one_person(tmp_path: Path) -> None:
+    with pytest.raises(ProgrammeError) as caught:
+        loaded(tmp_path, more="  adjustments: { alone_up_to: 500, alone_up_to_in_a_day: 499 }\n")
+    (line,) = str(caught.value).splitlines()
+    assert line.partition(": ")[2] == (
+        "points.adjustments.alone_up_to_in_a_day: is less than alone_up_to, 500, so that a "
+        "correction of 500 points would always wait: raise it to 500 or more, or lower alone_up_to"
+    )
+    loaded(tmp_path, more="  adjustments: { alone_up_to: 500, alone_up_to_in_a_day: 500 }\n")
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "none", "'5'"])
+def test_a_days_limit_is_a_number_of_points_or_left_out(tmp_path: Path, value: str) -> None:
+    more = f"  adjustments: {{ alone_up_to: 0, alone_up_to_in_a_day: {value} }}\n"
+    with pytest.raises(ProgrammeError, match=r"points.adjustments.alone_up_to_in_a_day: must be"):
+        loaded(tmp_path, more=more)
+
+
+def test_there_is_no_days_limit_unless_a_programme_says_so() -> None:
+    adjustments = load_programme(HERE / "five_star.yaml").points.adjustments
+    assert (adjustments.alone_up_to, adjustments.alone_up_to_in_a_day) == (1_000, None)
+
+
+def test_the_section_that_the_default_programme_shows_as_a_comment_can_be_used(
+    tmp_path: Path,
+) -> None:
+    shown = TEXT[TEXT.index("# points:") :].replace("\n# ", "\n").removeprefix("# ")
+    path = tmp_path / "club.yaml"
+    path.write_text(TEXT[: TEXT.index("# points:")] + shown, "utf-8")
+    adjustments = load_programme(path).points.adjustments
+    assert (adjustments.alone_up_to, adjustments.alone_up_to_in_a_day) == (1_000, 5_000)

@@ -30,7 +30,8 @@ MOST_REQUESTS = 20
 class Adjust:
     """Correct a balance. ``credit`` says into which lot, for points that are given.
 
-    ``alone_up_to``: as many points as one person may move; more waits for a second.
+    ``alone_up_to``: as many points as one person may move; more waits for a second, and so does
+    what ``asked`` says of itself that it waits.
     ``account`` is the system account on the other side.
     """
 
@@ -76,7 +77,7 @@ def adjust(course: Course, command: Adjust, policy: Policy) -> None:
     now = advance(course, command.at, policy)
     asked = command.asked
     require_amount(abs(asked.points))
-    if abs(asked.points) <= command.alone_up_to:
+    if abs(asked.points) <= command.alone_up_to and asked.waits_because is None:
         _book(course, command.key, asked, command.credit, command.account, now)
         return
     if len(course.account.requests) >= MOST_REQUESTS:

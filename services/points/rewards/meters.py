@@ -1,4 +1,4 @@
-"""Velocity limits of devices and payees: a request counts before anything of value moves."""
+"""Velocity limits of devices, payees and agents: counted before anything of value moves."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -13,11 +13,12 @@ from services.points.domain.meters import MOST_ENTRIES, Count, Meter, MeterLimit
 from services.points.rewards.stock import done
 from services.points.rewards.views import Meters
 
-MeterKind = Literal["device", "payee"]
+DAY_HOURS = 24
+MeterKind = Literal["device", "payee", "agent"]
 
 
 class VelocityMeters:
-    """Meters by device and payee, each with its limits."""
+    """Meters by device, payee and agent, each with its limits."""
 
     def __init__(
         self,
@@ -25,12 +26,17 @@ class VelocityMeters:
         clock: Clock,
         device: tuple[MeterLimit, ...],
         payee: tuple[MeterLimit, ...],
+        agent: tuple[MeterLimit, ...] = (),
     ) -> None:
         self.streams, self._clock = streams, clock
-        self._limits: dict[MeterKind, tuple[MeterLimit, ...]] = {"device": device, "payee": payee}
+        self._limits: dict[MeterKind, tuple[MeterLimit, ...]] = {
+            "device": device,
+            "payee": payee,
+            "agent": agent,
+        }
 
-    async def count(self, kind: MeterKind, id_: str, request: str, points: int) -> None:
-        """Count a request for ``points``; the same request again counts once.
+    async def count(self, kind: MeterKind, id_: str, request: str, points: int) -> int:
+        """Count a request for ``points``; the same request again counts once. When it counted.
 
         ``id_`` is kept as a digest alone. Raises VelocityExceeded, or ServiceError ``refused``
         when the points alone are over a limit.
@@ -41,7 +47,7 @@ class VelocityMeters:
             meter_owner(kind, id_), f"count:{request}", digest, asked, current_traceparent()
         )
         (result,) = await self.streams.execute([made], _facts)
-        done(result)
+        return done(result).facts[0].occurred_at
 
 
 def limits_of(velocities: Sequence[Velocity]) -> tuple[MeterLimit, ...]:
@@ -50,6 +56,11 @@ def limits_of(velocities: Sequence[Velocity]) -> tuple[MeterLimit, ...]:
         MeterLimit(each.hours, min(each.times or MOST_ENTRIES, MOST_ENTRIES), each.points)
         for each in velocities
     )
+
+
+def daily_limit(points: int | None) -> tuple[MeterLimit, ...]:
+    """At most so many points within any 24 hours; none: no limit."""
+    return () if points is None else (MeterLimit(DAY_HOURS, points=points),)
 
 
 def meter_owner(kind: MeterKind, id_: str) -> str:

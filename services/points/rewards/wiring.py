@@ -17,7 +17,7 @@ from programmes.model import Programme
 from services.points.cards import CARDS
 from services.points.domain.account import Account
 from services.points.rewards.duties import Status, close_due, sweep
-from services.points.rewards.meters import VelocityMeters, limits_of
+from services.points.rewards.meters import VelocityMeters, daily_limit, limits_of
 from services.points.rewards.stock import Shop
 from services.points.rewards.terms import Terms, terms_of
 from services.points.rewards.views import (
@@ -104,6 +104,7 @@ def rewards(store: Store, clock: Clock, programme: Programme, account_of: Accoun
             clock,
             limits_of(fraud.per_device),
             limits_of(fraud.per_payee),
+            daily_limit(programme.points.adjustments.alone_up_to_in_a_day),
         ),
         account_of,
         terms_of(programme),
