@@ -3,6 +3,7 @@
 ``one_by_one``: each fact of an append is a write of its own, as on a database without transactions.
 """
 
+from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,20 @@ class Fuse:
         self.writes -= 1
         if self.writes <= 0:
             raise Died
+
+
+def without_last_words() -> None:
+    """Have tasks that died in this event loop say nothing of it when they are collected.
+
+    They would print where they died, for which Python 3.11 parses the source; collected while
+    somebody else parses, that fails with "AST constructor recursion depth mismatch".
+    """
+
+    def hear(loop: AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), Died):
+            loop.default_exception_handler(context)
+
+    get_running_loop().set_exception_handler(hear)
 
 
 class DyingStore:

@@ -19,7 +19,7 @@ from services.points.rewards.duties import sweep
 from services.points.rewards.following import status_of
 from services.points.rewards.redeeming import cancel, confirm, fulfil, redemption_id_of
 from services.points.rewards.redemptions import Noted, Redemptions, find
-from tests.services.points.rewards.crashing import Died, DyingStore, Fuse
+from tests.services.points.rewards.crashing import Died, DyingStore, Fuse, without_last_words
 from tests.services.points.rewards.redeeming import (
     CLERK,
     balance,
@@ -118,6 +118,7 @@ NAMES = ["redeem", "confirm", "cancel a reservation", "cancel", "fulfil"]
 
 async def crashed(place: Place, before: Before, act: Act, fuse: Fuse, one_by_one: bool) -> bool:
     """Start a shop, die in the act; False when the act was over before the fuse had burnt."""
+    without_last_words()
     first = await prepared(await place.process())
     await shop(first, 5, 10_000, prices=(RewardPrice("base", 800),))
     await before(first)

@@ -26,7 +26,7 @@ from services.points.rewards.duties import close_due, sweep
 from services.points.rewards.presenting import stock_view
 from services.points.rewards.stock import Shelf
 from services.points.rewards.wiring import Rewards
-from tests.services.points.rewards.crashing import Died, DyingStore, Fuse
+from tests.services.points.rewards.crashing import Died, DyingStore, Fuse, without_last_words
 from tests.services.points.rewards.making import Accounts, delivery, facts, made, stocked
 from tests.services.starting import START, TestClock
 
@@ -200,6 +200,7 @@ async def test_the_same_write_down_from_many_at_once_is_written_once(
 
 async def crashed(path: Path, clock: TestClock, fuse: Fuse, one_by_one: bool) -> bool:
     """Fill a shelf in one process, die in another while 20 of 32 are written down."""
+    without_last_words()
     first = made(open_store(f"sqlite:{path}", "points"), clock, Accounts())
     await first.prepare()
     await stocked(first, 32, SHELF.slices)
