@@ -13,6 +13,7 @@ from typing import Any
 from kafka import errors
 
 from kit.bus.kafka_selector import KafkaSelector
+from kit.bus.kafka_socket import DIRECTLY
 from kit.errors import ServiceError, Unavailable
 
 _OUT_OF_BOUNDS = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
@@ -67,6 +68,7 @@ def common_options(servers: Sequence[str], settings: KafkaSettings) -> dict[str,
         "request_timeout_ms": 10_000,
         "reconnect_backoff_max_ms": 1_000,
         "selector": KafkaSelector,
+        "proxy_url": DIRECTLY,
         **settings.client,
     }
 

@@ -52,3 +52,13 @@ def test_it_knows_what_is_waited_for_until_it_is_no_longer(pair: Pair) -> None:
         selector.get_key(near)
     assert selector.select(0) == []
     selector.close()
+
+
+def test_with_it_the_sockets_are_closed_that_were_waited_for(pair: Pair) -> None:
+    near, far = pair
+    selector = KafkaSelector()
+    selector.register(near, selectors.EVENT_WRITE)
+    selector.unregister(near)
+    selector.close()
+    assert near.fileno() == -1
+    assert far.recv(1) == b""
