@@ -24,7 +24,8 @@ from kit.views.port import Collection, Document, IndexValue, Views
 
 S = TypeVar("S")
 C = TypeVar("C")
-ATTEMPTS = 20
+# Of those who race for the next seq of a stream one wins each time: so many may at once.
+ATTEMPTS = 64
 
 
 class Fold(Protocol[S]):

@@ -95,6 +95,7 @@ async def test_of_many_requests_at_once_as_many_pass_as_may(several: list[Reward
         return_exceptions=True,
     )
     refused = [end for end in ends if isinstance(end, VelocityExceeded)]
+    assert [end for end in ends if isinstance(end, Exception) and end not in refused] == []
     assert (len(refused), len(ends) - len(refused)) == (10, 20)
 
 

@@ -12,7 +12,7 @@ from kit.clock import SECOND
 from kit.errors import ServiceError
 from kit.journal.port import Journal
 from kit.store import Store, open_store
-from kit.streams import New
+from kit.streams import ATTEMPTS, New
 from services.points.domain.stock import NotOpen, Slice, SoldOut, TakeClosed
 from services.points.rewards import audit, commands
 from services.points.rewards.stock import Paid, Shelf, facts_of
@@ -306,11 +306,11 @@ async def test_what_a_batch_is_too_contended_for_is_carried_out_one_by_one(
 ) -> None:
     """Each repetition in a batch costs it a round, and a batch has only so many."""
     shelf = await stocked(rewards, 1_000, 1)
-    commands_ = [rewards.shop.laying(shelf, delivery(5), f"d{n}")[0] for n in range(30)]
+    commands_ = [rewards.shop.laying(shelf, delivery(5), f"d{n}")[0] for n in range(ATTEMPTS + 10)]
     turnstile = Turnstile(rewards.shop.streams, facts_of)
     first = await asyncio.gather(*map(turnstile.pass_, commands_))
     again = await asyncio.gather(*map(turnstile.pass_, commands_))
     assert {(result.error, result.repeated) for result in first} == {(None, False)}
     assert {(result.error, result.repeated) for result in again} == {(None, True)}
     await turnstile.idle()
-    assert await rewards.shop.left(shelf) == 1_150
+    assert await rewards.shop.left(shelf) == 1_000 + 5 * (ATTEMPTS + 10)
