@@ -9,6 +9,7 @@ from kit.http.idempotency import IdempotencyKey
 from kit.http.json_body import Router
 from kit.http.openapi import problems
 from kit.http.paging import Cursor, Limit, decode_cursor, encode_cursor
+from services.points.asking import moment
 from services.points.commands_pools import pool_owner
 from services.points.endpoints_pools import PoolPath, acting_member
 from services.points.rewards import pools, redeeming
@@ -61,7 +62,8 @@ async def redeem_from_pool(
     """
     wiring: Wiring = request.app.state.wiring
     owner = pool_owner(pool_id)
-    redemptions_at(request, principal, owner, body.occurred_at)  # members do what they do now
+    if body.occurred_at is not None:
+        moment(body.occurred_at, wiring.clock(), own=True)  # members do what they do now
     wanted = Redeem(
         owner,
         body.reward_id,

@@ -19,12 +19,14 @@ SPENDERS: tuple[Role, ...] = ("owner", "spender")
 async def redeem(wiring: Wiring, pool_id: str, wanted: Redeem) -> tuple[Redemption, bool]:
     """Redeem with a pool's points; the redemption as it is now, and whether this request made it.
 
-    A retry gets its first answer, whatever has become of the asker's role since. Raises what
+    A retry gets its first answer, whatever has become of the asker's role since; only confirming
+    what is still reserved needs the role now. Raises what
     ``redeeming.redeem`` does; ServiceError ``forbidden`` for who is not in the pool, and for whose
     role does not spend.
     """
     redemptions = wiring.redemptions
-    if await find(redemptions, wanted.member_id, wanted.redemption_id) is None:
+    known = await find(redemptions, wanted.member_id, wanted.redemption_id)
+    if known is None or (known.status == "reserved" and wanted.confirm):
         await _require_spender(wiring, pool_id, wanted.caller.by)
     return await redeeming.redeem(redemptions, wanted)
 

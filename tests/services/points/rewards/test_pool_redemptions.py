@@ -166,6 +166,16 @@ async def test_a_reservation_is_confirmed_by_who_may_spend_and_cancelled_into_th
     await all_is_well(club)
 
 
+async def test_who_has_left_confirms_nothing_any_more_not_by_a_retry_either(club: Club) -> None:
+    pool = await shop(club)
+    held = await redeem(club, "M2", pool, key="k", confirm=False)
+    await club.post("M2", f"{pool}/members/M2:leave")
+    assert (await redeem(club, "M2", pool, key="k", confirm=False)).json() == held.json()
+    assert refused(await redeem(club, "M2", pool, key="k")) == (403, "not_in_pool")
+    listed = await club.get("M1", f"{pool}/redemptions")
+    assert [each["status"] for each in listed["items"]] == ["reserved"]
+
+
 async def test_a_till_hands_over_what_a_pool_paid_for(club: Club) -> None:
     pool = await shop(club)
     made = (await redeem(club, "M2", pool)).json()
