@@ -4,18 +4,18 @@ Who may do what follows from the pool's own account: the domain decides on roles
 who may look, and that nobody puts points into a pool they are not in.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kit.errors import ServiceError
 from services.points import queries
 from services.points.asking import Asked, wallet_of
 from services.points.commands import Outcome, body_of, carry_out, digest
 from services.points.commands_holds import moved_by
-from services.points.commands_remarks import Told, with_remark
+from services.points.commands_remarks import Told
+from services.points.commands_transfers import send_noted
 from services.points.domain.account import Account, PoolMember, Role
 from services.points.domain.errors import NotKnown
 from services.points.domain.moving import PoolChange, Send
-from services.points.remarks import said
 from services.points.safeguards import move_out, require_step_up
 from services.points.schemas_pools import ContributionBody, SpendingBody
 from services.points.wiring import Wiring
@@ -149,17 +149,8 @@ async def spend(wiring: Wiring, pool_id: str, asked: Asked, wanted: SpendingBody
         at_once=True,
         velocity=rules.per_member,
     )
-
-    async def carry(remark: str | None, content: bytes) -> Outcome:
-        noted = replace(command, remark=remark)
-        policy, points = rules.policy, wanted.points
-        return await move_out(
-            wiring.ledger, wiring.meters, policy, asked, noted, content, points, wanted.to
-        )
-
-    written = said(wanted.note, asked.by, asked.by, wanted.to)
     content = ("spending", wanted.to, wallet, wanted.points)
-    return await with_remark(wiring, asked, written, content, carry)
+    return await send_noted(wiring, asked, command, asked.by, wanted.note, content)
 
 
 def require_joined(

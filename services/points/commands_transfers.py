@@ -42,16 +42,28 @@ async def send(wiring: Wiring, asked: Asked, wanted: TransferBody) -> Told:
         velocity=rules.per_member,
         cooling=rules.cooling,
     )
+    content = ("transfer", wanted.to, wallet, wanted.points)
+    return await send_noted(wiring, asked, command, asked.owner, wanted.note, content)
+
+
+async def send_noted(
+    wiring: Wiring,
+    asked: Asked,
+    command: Send,
+    member_id: str,
+    note: str | None,
+    content: tuple[object, ...],
+) -> Told:
+    """Send points with what ``member_id`` writes to the receiver. ``content`` is what is asked."""
 
     async def carry(remark: str | None, content: bytes) -> Outcome:
-        noted = replace(command, remark=remark)
-        policy, points = rules.policy, wanted.points
+        noted, policy = replace(command, remark=remark), wiring.rules.policy
+        points, payee = command.points, command.to
         return await move_out(
-            wiring.ledger, wiring.meters, policy, asked, noted, content, points, wanted.to
+            wiring.ledger, wiring.meters, policy, asked, noted, content, points, payee
         )
 
-    written = said(wanted.note, asked.by, asked.owner, wanted.to)
-    content = ("transfer", wanted.to, wallet, wanted.points)
+    written = said(note, asked.by, member_id, command.to)
     return await with_remark(wiring, asked, written, content, carry)
 
 
